@@ -1,0 +1,21 @@
+package sqldef
+
+// Param is one declared parameter, such as "queue text".
+type Param struct {
+	Name string `json:"name"`
+	// Type is a Postgres type name, checked only for its form.
+	Type string `json:"type"`
+}
+
+// Signature is a declaration such as "pickNextTask(queue text, limit int)".
+type Signature struct {
+	Name   string  `json:"name"`
+	Params []Param `json:"params"`
+}
+
+// Statement is SQL with numbered parameters. Each :name of the source became $n::type.
+type Statement struct {
+	SQL string `json:"sql"`
+	// Args names the parameter behind $1, $2 … in order; each name appears once.
+	Args []string `json:"args"`
+}
