@@ -1,5 +1,7 @@
 package sqldef
 
+import "fmt"
+
 // Param is one declared parameter, such as "queue text".
 type Param struct {
 	Name string `json:"name"`
@@ -18,4 +20,17 @@ type Statement struct {
 	SQL string `json:"sql"`
 	// Args names the parameter behind $1, $2 … in order; each name appears once.
 	Args []string `json:"args"`
+}
+
+// Error is a text that cannot be read, with its line (from 1).
+type Error struct {
+	Line int
+	Msg  string
+}
+
+// Error implements error.
+func (e *Error) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Msg) }
+
+func errorf(line int, format string, args ...any) *Error {
+	return &Error{Line: line, Msg: fmt.Sprintf(format, args...)}
 }
