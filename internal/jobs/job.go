@@ -1,0 +1,162 @@
+package jobs
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// Status is where a job is in its life.
+type Status string
+
+// The states of a job.
+const (
+	Ready     Status = "READY"      // submitted; nothing has run
+	WarmingUp Status = "WARMING_UP" // running warmup blocks
+	Started   Status = "STARTED"    // in the dialogue with the model
+	Suspended Status = "SUSPENDED"  // the open cell waits; costs rows only
+	Paused    Status = "PAUSED"     // waits for an operator
+	Done      Status = "DONE"       // ended; Outcome says how
+)
+
+// Outcome is how a DONE job ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Succeeded Outcome = "succeeded"
+	Failed    Outcome = "failed"
+	Cancelled Outcome = "cancelled"
+)
+
+// Class says what may be open when a cell ends or a job sleeps.
+type Class string
+
+// The classes of call.
+const (
+	Tool Class = "tool" // must settle before its cell can end
+	Wait Class = "wait" // may stay open while the job sleeps
+)
+
+// Job is the fold of a job's history: everything that decides what happens next. The hot database row is a
+// cached copy of it.
+type Job struct {
+	Status  Status  `json:"status"`
+	Outcome Outcome `json:"outcome,omitempty"`
+	Seq     int64   `json:"seq"` // history rows so far
+	Limits  Limits  `json:"limits"`
+	RunAt   int64   `json:"run_at,omitempty"` // Unix ms; READY jobs start then
+
+	Blocks int `json:"blocks,omitempty"` // warmup blocks in all
+	Warm   int `json:"warm,omitempty"`   // warmup blocks that have ended
+	Cells  int `json:"cells,omitempty"`  // cells started so far
+	Turns  int `json:"turns,omitempty"`  // model replies so far
+
+	Cell  *Cell  `json:"cell,omitempty"`  // the open cell
+	Model *Model `json:"model,omitempty"` // the open model request
+	Code  bool   `json:"code,omitempty"`  // the last reply's code has not been started
+
+	Unread      int  `json:"unread,omitempty"` // messages that the model has not been shown
+	Completions int  `json:"completions,omitempty"`
+	Exceptions  int  `json:"exceptions,omitempty"` // failed cells of model turns
+	Streak      int  `json:"streak,omitempty"`     // … without a good one in between
+	BadReplies  int  `json:"bad_replies,omitempty"`
+	Exit        bool `json:"exit,omitempty"` // exit() ran; finishing waits for unread messages
+	// Base counters are their values at the last completion: limits apply to what came after.
+	BaseTurns      int `json:"base_turns,omitempty"`
+	BaseExceptions int `json:"base_exceptions,omitempty"`
+
+	Result json.RawMessage `json:"result,omitempty"`
+	Error  string          `json:"error,omitempty"`
+}
+
+// Cell is the open cell.
+type Cell struct {
+	Number int       `json:"number"`
+	Origin Origin    `json:"origin"`
+	Index  int       `json:"index"` // warmup block from 0, or turn from 1
+	Open   []Pending `json:"open,omitempty"`
+	Issued int       `json:"issued,omitempty"` // calls made so far
+}
+
+// Pending is a call that has not settled.
+type Pending struct {
+	Call  int    `json:"call"`
+	Name  string `json:"name"`
+	Class Class  `json:"class"`
+}
+
+// Model is the open model request.
+type Model struct {
+	Turn    int   `json:"turn"`
+	Attempt int   `json:"attempt"`
+	Failed  bool  `json:"failed,omitempty"`   // the attempt failed; another is due at RetryAt
+	RetryAt int64 `json:"retry_at,omitempty"` // Unix ms
+}
+
+// Origin says where a cell's code comes from.
+type Origin string
+
+// The origins of a cell.
+const (
+	FromWarmup Origin = "warmup"
+	FromReply  Origin = "reply"
+)
+
+// Limits bound a job. They are fixed at submission; zero means the default.
+type Limits struct {
+	Turns       int `json:"turns,omitempty"`       // model replies per completion; 50
+	Exceptions  int `json:"exceptions,omitempty"`  // failed cells per completion; 20
+	Consecutive int `json:"consecutive,omitempty"` // failed cells in a row; 5
+	Attempts    int `json:"attempts,omitempty"`    // of one model request; 5
+}
+
+// WithDefaults fills zero fields.
+func (l Limits) WithDefaults() Limits {
+	def := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	def(&l.Turns, 50)
+	def(&l.Exceptions, 20)
+	def(&l.Consecutive, 5)
+	def(&l.Attempts, 5)
+	return l
+}
+
+// clone copies what Step may change in place.
+func (j Job) clone() Job {
+	if j.Cell != nil {
+		c := *j.Cell
+		c.Open = slices.Clone(c.Open)
+		j.Cell = &c
+	}
+	if j.Model != nil {
+		m := *j.Model
+		j.Model = &m
+	}
+	return j
+}
+
+// OnlyWaits reports whether every open call of the open cell is a wait.
+func (c *Cell) OnlyWaits() bool {
+	return !slices.ContainsFunc(c.Open, func(p Pending) bool { return p.Class != Wait })
+}
+
+// find returns the index of an open call, or -1.
+func (c *Cell) find(call int) int {
+	return slices.IndexFunc(c.Open, func(p Pending) bool { return p.Call == call })
+}
+
+// Wake is when the job must be looked at again by itself; the zero time: only when rung.
+func (j Job) Wake() time.Time {
+	switch {
+	case j.Status == Ready && j.RunAt > 0:
+		return time.UnixMilli(j.RunAt).UTC()
+	case j.Status == Started && j.Model != nil && j.Model.Failed:
+		return time.UnixMilli(j.Model.RetryAt).UTC()
+	default:
+		return time.Time{}
+	}
+}

@@ -1,0 +1,97 @@
+package jobs
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Mail is one mailbox row.
+type Mail struct {
+	ID      int64
+	Kind    string // message, interrupt, resolved, timeout, cancel, pause, resume
+	Cell    int
+	Call    int
+	Payload json.RawMessage
+	At      time.Time
+}
+
+// Urgent reports whether the mail should stop what the job is doing right now.
+func (m Mail) Urgent() bool {
+	return m.Kind == "cancel" || m.Kind == "pause" || m.Kind == "interrupt"
+}
+
+// Open turns a mailbox row into the events it means for the job as it stands. No events: the row has come
+// too late to mean anything (a timeout of a cell that has ended, a pause of a finished job).
+func Open(job Job, m Mail, now time.Time) []Event {
+	ended := job.Status == Done
+	switch m.Kind {
+	case "resolved", "timeout":
+		return openWait(job, m, now)
+	case "message", "interrupt":
+		if m.Kind == "interrupt" && job.Cell != nil {
+			stop := CellEnded{State: "aborted", Error: &Fault{Name: "InterruptedError", Code: "interrupted",
+				Message: "a message interrupted the cell; its variables are as they were before it"}}
+			return []Event{stop, MessageReceived{Mail: m.ID, Payload: m.Payload}}
+		}
+		if p, ok := waitingForMessage(job); ok {
+			return []Event{CallSettled{Call: p.Call, Name: p.Name, Value: m.Payload, Now: now.UnixMilli()}}
+		}
+		return []Event{MessageReceived{Mail: m.ID, Payload: m.Payload}}
+	case "cancel":
+		if ended {
+			return nil
+		}
+		return []Event{Finished{Outcome: Cancelled, Error: reason(m, "cancelled")}}
+	case "pause":
+		if ended || job.Status == Paused {
+			return nil
+		}
+		return []Event{Halted{Reason: reason(m, "paused by an operator")}}
+	case "resume":
+		if job.Status != Paused && (!ended || job.Outcome == Succeeded) {
+			return nil
+		}
+		return []Event{Resumed{By: reason(m, "an operator")}}
+	default:
+		return nil
+	}
+}
+
+func openWait(job Job, m Mail, now time.Time) []Event {
+	if job.Cell == nil || job.Cell.Number != m.Cell || job.Cell.find(m.Call) < 0 {
+		if m.Kind == "timeout" {
+			return nil
+		}
+		return []Event{ValueDiscarded{Cell: m.Cell, Call: m.Call, Value: m.Payload}}
+	}
+	p := job.Cell.Open[job.Cell.find(m.Call)]
+	ev := CallSettled{Call: p.Call, Name: p.Name, Now: now.UnixMilli()}
+	if m.Kind == "timeout" {
+		ev.Error = &Fault{Name: "TimeoutError", Code: "timeout", Message: p.Name + " timed out"}
+	} else {
+		ev.Value = m.Payload
+	}
+	return []Event{ev}
+}
+
+// waitingForMessage finds the oldest open message() of the open cell.
+func waitingForMessage(job Job) (Pending, bool) {
+	if job.Cell == nil {
+		return Pending{}, false
+	}
+	for _, p := range job.Cell.Open {
+		if p.Class == Wait && p.Name == "message" {
+			return p, true
+		}
+	}
+	return Pending{}, false
+}
+
+// reason reads a JSON string payload.
+func reason(m Mail, otherwise string) string {
+	var s string
+	if json.Unmarshal(m.Payload, &s) != nil || s == "" {
+		return otherwise
+	}
+	return s
+}
