@@ -79,7 +79,7 @@ func (j *Job) apply(ev Event, now time.Time) ([]Effect, string) {
 // next says what a job with nothing in flight must do.
 func (j *Job) next(now time.Time) []Effect {
 	switch {
-	case j.Status == Done || j.Status == Paused:
+	case j.Status == Done || j.Status == Paused || j.Status == Suspended:
 		return []Effect{Rest{}}
 	case j.Cell != nil:
 		return []Effect{Execute{}}

@@ -1,0 +1,107 @@
+package jobs
+
+import (
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"statek/internal/temporal"
+)
+
+// ID names a job: a UUIDv7, so ids sort by creation.
+type ID = uuid.UUID
+
+// Hold is the right to write a job: valid until somebody claims it again.
+type Hold struct {
+	Job   ID
+	Epoch int64
+	Owner uuid.UUID
+}
+
+// Commit is everything one transaction writes. Its rows are written all or none, and only under the hold.
+type Commit struct {
+	Hold
+	// State is the job after the entries.
+	State Job
+	// BlockedOn and BlockedWhy say what a job that does not run waits for: a word and a sentence.
+	BlockedOn, BlockedWhy string
+	Entries               []Entry
+	// Variables are the workspace changes of the cell that ended.
+	Variables *Workspace
+	// Waits are registered, in order.
+	Waits []temporal.Spec
+	// Withdraw is the cell whose open waits are taken back; 0: none.
+	Withdraw int
+	// Mail are the consumed mailbox rows.
+	Mail []int64
+	// Usage is what a model reply of this commit cost.
+	Usage []Usage
+	// Reopened: the job was DONE before this commit.
+	Reopened bool
+	// Release gives the job up if nobody has rung since; HandOver gives it up and rings it.
+	Release, HandOver bool
+}
+
+// Workspace are the variables a cell wrote and deleted.
+type Workspace struct {
+	Cell    int
+	Set     []Variable
+	Deleted []string
+}
+
+// Variable is one row: a value, or why there is none.
+type Variable struct {
+	Name    string
+	Value   []byte
+	Type    string
+	Refused string
+}
+
+// Usage is one row of model usage; Seq is the reply's place in history.
+type Usage struct {
+	Seq                   int64
+	At                    time.Time
+	Provider, Model       string
+	Input, Cached, Output int64
+	Cost                  string // US dollars as decimal text
+}
+
+// Record is a job as a claim loads it.
+type Record struct {
+	Hold
+	// Previous is the owner it was taken from; the zero UUID when it was free.
+	Previous uuid.UUID
+	State    Job
+	Spec     Spec
+}
+
+// Spec is what a submission fixed, besides variables.
+type Spec struct {
+	Prefix       string    `json:"-"`
+	Role         string    `json:"-"`
+	AgentID      uuid.UUID `json:"-"`
+	AgentVersion int       `json:"-"`
+	Locale       string    `json:"-"`
+	CreatedAt    time.Time `json:"-"`
+	// Warmup are all blocks: the submission's own, then the agent's.
+	Warmup []Block           `json:"warmup,omitempty"`
+	Params map[string]string `json:"params,omitempty"`
+	// Shared are the names of the shared variables.
+	Shared []string `json:"shared,omitempty"`
+}
+
+// Block is one warmup block.
+type Block struct {
+	Source string `json:"source"`
+	Hidden bool   `json:"hidden,omitempty"`
+}
+
+// Errors of the write path.
+var (
+	// ErrFenced: the hold is no longer valid; somebody else owns the job. Nothing was written.
+	ErrFenced = errors.New("jobs: the job is owned by another worker")
+	// ErrUnknownOutcome: the connection was lost around COMMIT. The owner must drop the job as if fenced
+	// and claim it again before doing anything.
+	ErrUnknownOutcome = errors.New("jobs: the outcome of the commit is unknown")
+)

@@ -1,0 +1,40 @@
+-- name: HistoryAfter :many
+select seq, kind, cell, call, at, payload
+from statek.history
+where job_id = $1 and seq > $2
+order by seq
+limit sqlc.arg(max_rows)::integer;
+
+-- What a replay of the open cell needs.
+-- name: HistoryOfCell :many
+select seq, kind, cell, call, at, payload
+from statek.history
+where job_id = $1 and cell = $2 and kind in ('cell_started', 'call_issued', 'call_settled', 'console', 'suspended')
+order by seq;
+
+-- What the model may be shown.
+-- name: HistoryForModel :many
+select seq, kind, cell, call, at, payload
+from statek.history
+where job_id = $1
+  and kind in ('cell_started', 'console', 'cell_ended', 'call_issued', 'call_settled', 'model_replied', 'message_received', 'value_discarded', 'finished', 'resumed')
+order by seq;
+
+-- name: HistoryLastReply :one
+select seq, kind, cell, call, at, payload
+from statek.history
+where job_id = $1 and kind = 'model_replied'
+order by seq desc
+limit 1;
+
+-- name: HistoryWithText :many
+select h.seq, h.kind, h.cell, h.call, h.at, h.payload, t.what
+from statek.history h
+join statek.job_timeline t on t.job_id = h.job_id and t.seq = h.seq
+where h.job_id = $1 and h.seq > $2
+order by h.seq
+limit sqlc.arg(max_rows)::integer;
+
+-- name: HistoryInsertFirst :exec
+insert into statek.history (job_id, seq, kind, at, payload)
+values ($1, 1, 'submitted', $2, sqlc.arg(payload)::text::json);

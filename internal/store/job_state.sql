@@ -1,0 +1,59 @@
+-- The hot row: one UPDATE per commit, all guarded by (job, epoch, owner) inside SQL.
+
+-- name: JobClaim :one
+select claimed, epoch, previous
+from statek.claim(sqlc.arg(job)::uuid, sqlc.arg(worker)::uuid, sqlc.arg(held)::boolean);
+
+-- name: JobRelease :one
+select statek.release(sqlc.arg(job)::uuid, sqlc.arg(epoch)::bigint, sqlc.arg(owner)::uuid)::boolean as released;
+
+-- Before the mailbox is read again: a ring that comes after this statement is seen by the next release.
+-- name: JobClearRung :exec
+update statek.job_state
+set rung = false
+where job_id = $1 and epoch = $2 and owner = $3;
+
+-- Gives the job up although it has work: the caller rings it in the same transaction.
+-- name: JobHandOver :execrows
+update statek.job_state
+set owner = null, rung = false
+where job_id = $1 and epoch = $2 and owner = $3;
+
+-- The fence and the history rows are one statement, so that no row can be written without it.
+-- name: JobAdvance :one
+with head as (
+  select statek.advance(
+    sqlc.arg(job)::uuid, sqlc.arg(epoch)::bigint, sqlc.arg(owner)::uuid,
+    cardinality(sqlc.arg(kinds)::text[]), sqlc.arg(status)::text, sqlc.narg(outcome)::text,
+    sqlc.arg(core)::text::json, sqlc.narg(blocked_on)::text, sqlc.narg(blocked_why)::text,
+    sqlc.narg(wake_at)::timestamptz) as first
+), rows as (
+  insert into statek.history (job_id, seq, kind, cell, call, at, payload)
+  select sqlc.arg(job)::uuid, head.first + i - 1, (sqlc.arg(kinds)::text[])[i], (sqlc.arg(cells)::integer[])[i],
+    (sqlc.arg(calls)::integer[])[i], (sqlc.arg(ats)::timestamptz[])[i], (sqlc.arg(payloads)::text[])[i]::json
+  from head, generate_subscripts(sqlc.arg(kinds)::text[], 1) as i
+)
+select first::bigint as first from head;
+
+-- name: JobInsertState :exec
+insert into statek.job_state (job_id, status, core, seq, wake_at, blocked_on, blocked_why)
+values (sqlc.arg(job)::uuid, 'READY', sqlc.arg(core)::text::json, 1, sqlc.narg(wake_at), sqlc.narg(blocked_on), sqlc.narg(blocked_why));
+
+-- Everything a claim needs, in a snapshot taken after the claim.
+-- name: JobLoad :one
+select j.id, j.prefix, j.role, j.agent_id, j.agent_version, j.spec, j.locale, j.source, j.created_at,
+  s.core, s.seq, s.epoch, s.status
+from statek.jobs j
+join statek.job_state s on s.job_id = j.id
+where j.id = $1;
+
+-- name: JobsWakeDue :many
+update statek.job_state
+set wake_at = null
+where job_id = any(array(
+  select job_id from statek.job_state
+  where wake_at <= statek.now()
+  order by wake_at
+  limit sqlc.arg(max_jobs)::integer
+  for update skip locked))
+returning job_id;

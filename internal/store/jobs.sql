@@ -1,0 +1,50 @@
+-- name: JobInsert :one
+insert into statek.jobs (id, prefix, agent_id, role, agent_version, source, locale, tags, key, open_key, priority, spec, created_at)
+values ($1, sqlc.arg(prefix)::text, $2, $3, $4, $5, $6, $7, $8, $8, $9, sqlc.arg(spec)::text::json, $10)
+on conflict (prefix, role, open_key) where open_key is not null do nothing
+returning id;
+
+-- name: JobByOpenKey :one
+select id from statek.jobs
+where prefix = sqlc.arg(prefix)::text and role = $1 and open_key = $2;
+
+-- name: JobFinish :exec
+update statek.jobs
+set result = sqlc.narg(result)::text::json, error = sqlc.narg(error), finished_at = statek.now(), open_key = null
+where id = $1;
+
+-- name: JobReopen :exec
+update statek.jobs
+set result = null, error = null, finished_at = null
+where id = $1;
+
+-- name: JobRead :one
+select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome, s.blocked_on, s.blocked_why, j.result, j.error,
+  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
+from statek.jobs j
+join statek.job_state s on s.job_id = j.id
+where j.id = $1;
+
+-- Newest first: ids are UUIDv7, so the cursor is the last id.
+-- name: JobsList :many
+select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome, s.blocked_on, s.blocked_why, j.result, j.error,
+  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
+from statek.jobs j
+join statek.job_state s on s.job_id = j.id
+where (sqlc.narg(before)::uuid is null or j.id < sqlc.narg(before)::uuid)
+  and (sqlc.narg(prefix)::text is null or statek.covers(sqlc.narg(prefix)::text, j.prefix))
+  and (sqlc.narg(role)::text is null or j.role = sqlc.narg(role)::text)
+  and (sqlc.narg(status)::text is null or s.status = sqlc.narg(status)::text)
+  and (sqlc.narg(blocked_on)::text is null or s.blocked_on = sqlc.narg(blocked_on)::text)
+  and (sqlc.narg(tag)::text is null or j.tags @> array[sqlc.narg(tag)::text])
+  and (sqlc.narg(source)::text is null or j.source = sqlc.narg(source)::text)
+  and (sqlc.narg(created_after)::timestamptz is null or j.created_at >= sqlc.narg(created_after)::timestamptz)
+  and (sqlc.narg(created_before)::timestamptz is null or j.created_at < sqlc.narg(created_before)::timestamptz)
+order by j.id desc
+limit sqlc.arg(max_rows)::integer;
+
+-- name: JobExists :one
+select exists (select from statek.jobs where id = $1);
+
+-- name: JobStatus :one
+select status, outcome, seq from statek.job_state where job_id = $1;

@@ -1,0 +1,82 @@
+-- Liveness uses clock_timestamp(): a frozen statek.now() must never freeze it.
+
+-- name: WorkerRegister :exec
+insert into statek.workers (id, host, pid, version, prefixes)
+values ($1, $2, $3, $4, $5);
+
+-- name: WorkerGone :exec
+delete from statek.workers where id = $1;
+
+-- The one statement of the heartbeat: says "I live" and returns what the database thinks I own.
+-- name: WorkerTick :one
+with beat as (
+  update statek.workers set beat_at = clock_timestamp()
+  where id = sqlc.arg(worker)::uuid and dead_at is null
+  returning id
+)
+select
+  exists (select from beat)::boolean as alive,
+  coalesce((select array_agg(s.job_id) from statek.job_state s where s.owner = sqlc.arg(worker)::uuid), '{}')::uuid[] as owned,
+  coalesce((select array_agg(s.epoch) from statek.job_state s where s.owner = sqlc.arg(worker)::uuid), '{}')::bigint[] as epochs,
+  coalesce((select array_agg(s.job_id) from statek.job_state s where s.owner = sqlc.arg(worker)::uuid and s.rung), '{}')::uuid[] as rung,
+  exists (select from statek.waits w where w.due_at <= statek.now() + interval '1 second')::boolean as timers,
+  exists (select from statek.job_state s where s.wake_at <= statek.now() + interval '1 second')::boolean as wakes,
+  exists (select from statek.dirty)::boolean as dirty,
+  exists (select from statek.wait_groups g where g.settle_xid is null or not g.settled)::boolean as unsettled,
+  exists (select from statek.wait_groups g where g.retry_at <= clock_timestamp())::boolean as retries,
+  coalesce((select array_agg(w.id) from statek.workers w
+    where w.dead_at is null and w.beat_at < clock_timestamp() - make_interval(secs => sqlc.arg(dead_after_seconds)::float8)), '{}')::uuid[] as silent;
+
+-- name: WorkersBury :many
+update statek.workers set dead_at = clock_timestamp()
+where id = any(sqlc.arg(ids)::uuid[]) and dead_at is null
+  and beat_at < clock_timestamp() - make_interval(secs => sqlc.arg(dead_after_seconds)::float8)
+returning id;
+
+-- Takes everything from workers that are dead or gone. The caller rings the jobs in the same transaction.
+-- name: JobsTakeOver :many
+update statek.job_state s
+set epoch = s.epoch + 1, owner = null, rung = false
+where s.owner is not null
+  and not exists (select from statek.workers w where w.id = s.owner and w.dead_at is null)
+returning s.job_id;
+
+-- Doorbells that died with their worker between fetch and claim. Rings are cheap, so the rows just go; the
+-- jobs are found by JobsStray.
+-- name: DoorbellsBury :execrows
+delete from river.river_job
+where state = 'running'
+  and not exists (
+    select from statek.workers w
+    where w.id::text = attempted_by[array_upper(attempted_by, 1)] and w.dead_at is null);
+
+-- Jobs that nobody owns although they have work. A job that changed before the oldest doorbell still in the
+-- queue was rung has lost its own; one that changed later may simply be waiting its turn.
+-- name: JobsStray :many
+with horizon as (
+  select least(clock_timestamp() - interval '5 seconds',
+    (select min(created_at) - interval '5 seconds' from river.river_job where state = 'available')) as at
+)
+select s.job_id
+from statek.job_state s, horizon h
+where s.owner is null and s.parked_on is null and s.wake_at is null
+  and s.status in ('READY', 'WARMING_UP', 'STARTED') and s.changed_at < h.at
+union
+select m.job_id
+from statek.mailbox m
+join statek.job_state s on s.job_id = m.job_id
+cross join horizon h
+where s.owner is null and s.parked_on is null and m.created_at < h.at
+limit sqlc.arg(max_jobs)::integer;
+
+-- name: WorkersForget :exec
+delete from statek.workers where dead_at < clock_timestamp() - interval '1 hour';
+
+-- name: WorkersAlive :one
+select count(*) from statek.workers where dead_at is null and beat_at > clock_timestamp() - interval '5 seconds';
+
+-- name: EnsurePartitions :exec
+select statek.ensure_partitions();
+
+-- name: IdempotencyExpire :exec
+delete from statek.idempotency_keys where created_at < statek.now() - interval '24 hours';
