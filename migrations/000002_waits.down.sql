@@ -1,2 +1,2 @@
-drop table statek.fact_deliveries, statek.facts, statek.watches, statek.dirty, statek.wait_deps, statek.waits,
+drop table statek.fact_deliveries, statek.facts, statek.watches, statek.dirty, statek.wait_deps, statek.waits, statek.wait_checks,
   statek.wait_sets, statek.wait_groups;
