@@ -3,6 +3,8 @@ package agents
 import (
 	"encoding/json"
 	"fmt"
+
+	"statek/internal/sqldef"
 )
 
 // Definition is one agent as its author wrote it: what `statek apply` stores and a job pins by version.
@@ -111,6 +113,8 @@ type SQLCall struct {
 	// Text has $1…$n with casts; Args names the parameter of each.
 	Text string   `json:"text"`
 	Args []string `json:"args"`
+	// Params are the declared parameters with their Postgres types.
+	Params []sqldef.Param `json:"params,omitempty"`
 	// Returns is "many" (array of rows), "one" (a row or null), "value" (first column of the first row or
 	// null) or "none" (the number of rows affected).
 	Returns string `json:"returns"`
