@@ -7,15 +7,16 @@
 -- harmless. Workers send their notification after the commit and pass false: a NOTIFY in a transaction makes
 -- its commit wait for one lock of the whole cluster. People and applications pass true.
 create function statek.ring(_jobs uuid[], _notify boolean default false) returns void
-  language sql volatile security definer
-  set search_path = pg_catalog, pg_temp
-begin atomic
+  language plpgsql volatile security definer
+  set search_path = pg_catalog, pg_temp as $$
+begin
   insert into river.river_job (kind, args, queue, priority, max_attempts, state, created_at, scheduled_at)
     select 'doorbell', jsonb_build_object('job_id', j.id), 'default', 1, 25, 'available', now(), now()
-    from (select distinct id from unnest(_jobs) as u(id) where id is not null) j;
-  select pg_notify('river.river_insert', '{"queue":"default"}')
-    where _notify and cardinality(array_remove(_jobs, null)) > 0;
-end;
+    from (select distinct u.id from unnest(_jobs) as u(id) where u.id is not null) j;
+  if found and _notify then
+    perform pg_notify('river.river_insert', '{"queue":"default"}');
+  end if;
+end $$;
 comment on function statek.ring(uuid[], boolean) is
   'Rings the doorbell of jobs: some worker will look at each. Harmless when there is nothing to do.';
 
