@@ -22,7 +22,8 @@ select
   exists (select from statek.waits w where w.due_at <= statek.now() + interval '1 second')::boolean as timers,
   exists (select from statek.job_state s where s.wake_at <= statek.now() + interval '1 second')::boolean as wakes,
   exists (select from statek.dirty)::boolean as dirty,
-  exists (select from statek.wait_groups g where g.settle_xid is null or not g.settled)::boolean as unsettled,
+  exists (select from statek.wait_checks c
+    where c.settle_xid is null or c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot()))::boolean as unsettled,
   exists (select from statek.wait_groups g where g.retry_at <= clock_timestamp())::boolean as retries,
   coalesce((select array_agg(w.id) from statek.workers w
     where w.dead_at is null and w.beat_at < clock_timestamp() - make_interval(secs => sqlc.arg(dead_after_seconds)::float8)), '{}')::uuid[] as silent;

@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"statek/internal/store/db"
+	"statek/internal/temporal"
+)
+
+const (
+	// lookBatch is how many waiters of an SQL temporal one transaction serves: what they claimed stays
+	// locked until it commits.
+	lookBatch = 16
+	// broadcastBatch is the same for events, where nothing is locked.
+	broadcastBatch = 500
+	// mostLooks bounds how long one caller stays with a group that is marked again and again.
+	mostLooks = 1000
+)
+
+// Evaluate looks at a group until nothing more is owed to it. A group that somebody else is looking at is
+// left to them.
+func (w *Waits) Evaluate(ctx context.Context, group int64) (Round, error) {
+	round, _, err := w.evaluate(ctx, group, false)
+	return round, err
+}
+
+// evaluateAll looks at each group; the failure of one does not keep the others from being looked at.
+func (w *Waits) evaluateAll(ctx context.Context, groups []int64, sweeping bool) (Round, error) {
+	var round Round
+	var failed error
+	for _, id := range groups {
+		r, _, err := w.evaluate(ctx, id, sweeping)
+		round.add(r)
+		if err != nil {
+			failed = errors.Join(failed, err)
+			if ctx.Err() != nil || Unavailable(err) {
+				break
+			}
+		}
+	}
+	return round, failed
+}
+
+func (w *Waits) evaluate(ctx context.Context, group int64, sweeping bool) (round Round, busy bool, err error) {
+	for range mostLooks {
+		l := look{w: w, sweeping: sweeping}
+		found, err := l.run(ctx, group)
+		if err != nil {
+			return round, false, wrap(err, "look at group %d", group)
+		}
+		if !found {
+			return round, round.Looks == 0, nil
+		}
+		round.Looks++
+		round.Served += l.eval.Served
+		round.Caught += l.caught
+		round.soon(l.decision.Retry)
+		if l.decision.Again {
+			continue
+		}
+		// After the commit: whoever found the group taken while this look ran has left a check.
+		owed, err := w.q.WaitCheckOwed(ctx, group)
+		if err != nil || !owed {
+			return round, false, wrap(err, "ask for checks of group %d", group)
+		}
+	}
+	return round, false, nil
+}
+
+// look is one transaction's look at a group.
+type look struct {
+	w        *Waits
+	sweeping bool
+	tx       pgx.Tx
+	q        *db.Queries
+	group    db.WaitGroupTakeRow
+	eval     temporal.Evaluation
+	decision temporal.Decision
+	rung     []uuid.UUID
+	ringing  bool
+	caught   int
+}
+
+// run returns false when the group is taken by somebody else, or gone.
+func (l *look) run(ctx context.Context, group int64) (bool, error) {
+	tx, err := l.w.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	l.tx, l.q = tx, l.w.q.WithTx(tx)
+	l.group, err = l.q.WaitGroupTake(ctx, group)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	l.eval = temporal.Evaluation{
+		Last: temporal.State(l.group.LastResult), Attempts: int(l.group.Attempts),
+		Recheck: time.Duration(l.group.RecheckMs) * time.Millisecond,
+	}
+	if l.group.Waiting {
+		l.eval.Waiters = 1
+		if err := l.serve(ctx); err != nil {
+			return false, err
+		}
+	}
+	if err := l.record(ctx); err != nil {
+		return false, err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return false, err
+	}
+	if l.ringing {
+		l.w.rang()
+	}
+	return true, nil
+}
+
+func (l *look) serve(ctx context.Context) error {
+	if l.group.Kind == string(temporal.Event) {
+		return l.broadcast(ctx)
+	}
+	def, err := l.w.definition(ctx, l.group.TemporalID)
+	if err != nil {
+		if Unavailable(err) || ctx.Err() != nil {
+			return err
+		}
+		l.eval.Err = err.Error()
+		return nil
+	}
+	return l.serveSQL(ctx, def)
+}
+
+// record writes what follows from the look and rings those who were served.
+func (l *look) record(ctx context.Context) error {
+	l.decision = temporal.After(l.eval)
+	if l.sweeping && l.eval.Served > 0 && l.group.Taken == 0 {
+		// Asked after serving: a writer whose data was seen has committed its mark before, and the checks of
+		// this group cannot be consumed while it is held here.
+		told, err := l.q.WaitGroupTold(ctx, l.group.ID)
+		if err != nil {
+			return err
+		}
+		if !told {
+			l.caught = l.eval.Served
+		}
+	}
+	now := l.w.now()
+	var retry *time.Time
+	if l.decision.Retry > 0 {
+		at := now.Add(l.decision.Retry)
+		retry = &at
+	}
+	b := &pgx.Batch{}
+	b.Queue(db.WaitGroupRecord, retry, int32(l.decision.Attempts), string(l.decision.State), textOrNull(l.eval.Err), now, l.group.ID)
+	if len(l.rung) > 0 {
+		b.Queue(db.Ring, l.rung, false)
+		l.ringing = true
+	}
+	if l.eval.Served == 0 {
+		// Nothing that must survive a crash: the checks would come back, and a look too many is harmless.
+		b.Queue("set local synchronous_commit = off")
+	}
+	return l.tx.SendBatch(ctx, b).Close()
+}
+
+// definition reads a temporal version.
+func (w *Waits) definition(ctx context.Context, id *uuid.UUID) (temporal.Definition, error) {
+	if id == nil {
+		return temporal.Definition{}, fmt.Errorf("the wait names no temporal")
+	}
+	w.mu.Lock()
+	def, ok := w.definitions[*id]
+	w.mu.Unlock()
+	if ok {
+		return def, nil
+	}
+	raw, err := w.q.WaitTemporal(ctx, *id)
+	if err != nil {
+		return def, wrap(err, "read temporal %s", *id)
+	}
+	if err := unmarshal(raw, &def); err != nil {
+		return def, wrap(err, "decode temporal %s", *id)
+	}
+	w.mu.Lock()
+	w.definitions[*id] = def
+	w.mu.Unlock()
+	return def, nil
+}

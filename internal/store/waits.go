@@ -1,0 +1,154 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"statek/internal/store/db"
+	"statek/internal/temporal"
+)
+
+// Waits registers waits and wakes the jobs behind them. The protocol and its proof are in package temporal.
+// Every method may run on any number of workers at once, spuriously or twice, and may die at any point.
+type Waits struct {
+	pool *pgxpool.Pool
+	q    *db.Queries
+	now  func() time.Time
+	// Rang, when set, is told after each commit that rang a doorbell. Set it before the first use.
+	Rang func()
+	// Timeout bounds one statement of a temporal; it is 5 s unless set.
+	Timeout time.Duration
+
+	mu sync.Mutex
+	// definitions caches temporals by version id; versions never change.
+	definitions map[uuid.UUID]temporal.Definition
+}
+
+// NewWaits returns the waits of a database.
+func NewWaits(pool *pgxpool.Pool, clock func() time.Time) *Waits {
+	return &Waits{
+		pool: pool, q: db.New(pool), now: clock, Timeout: 5 * time.Second,
+		definitions: map[uuid.UUID]temporal.Definition{},
+	}
+}
+
+// Round is what some looks at groups brought about.
+type Round struct {
+	Looks  int
+	Served int
+	// Caught counts waiters served by a sweep although nothing had told to look: lost wake-ups.
+	Caught int
+	// RetryIn is when the earliest of the looked-at groups wants another look; 0: none does.
+	RetryIn time.Duration
+}
+
+func (r *Round) add(o Round) {
+	r.Looks += o.Looks
+	r.Served += o.Served
+	r.Caught += o.Caught
+	r.soon(o.RetryIn)
+}
+
+func (r *Round) soon(d time.Duration) {
+	if d > 0 && (r.RetryIn == 0 || d < r.RetryIn) {
+		r.RetryIn = d
+	}
+}
+
+// QueueRegister appends the statements that register a job's waits to the batch of a commit. A commit must
+// register all its waits in one call: they are sorted, so that two commits which create the same groups
+// cannot deadlock. After the commit the caller passes the groups' hashes to TryNow.
+func (w *Waits) QueueRegister(b *pgx.Batch, job uuid.UUID, specs ...temporal.Spec) {
+	type row struct {
+		spec temporal.Spec
+		hash []byte
+	}
+	rows := make([]row, len(specs))
+	for i, s := range specs {
+		rows[i].spec = s
+		if s.Group != nil {
+			rows[i].hash = s.Group.Hash()
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int {
+		return cmp.Or(bytes.Compare(a.hash, b.hash), cmp.Compare(a.spec.Call, b.spec.Call))
+	})
+	for _, r := range rows {
+		w.queueRegister(b, job, r.spec, r.hash)
+	}
+}
+
+func (w *Waits) queueRegister(b *pgx.Batch, job uuid.UUID, s temporal.Spec, hash []byte) {
+	var prefix, kind, name, args *string
+	var temporalID *uuid.UUID
+	var recheck *float64
+	deps := []string{}
+	if g := s.Group; g != nil {
+		groupKind, groupArgs := string(g.Kind), string(g.Args)
+		prefix, kind, name, args, deps = &g.Prefix, &groupKind, &g.Name, &groupArgs, g.Deps
+		if id, err := uuid.Parse(g.TemporalID); err == nil {
+			temporalID = &id
+		}
+		if g.Recheck > 0 {
+			seconds := g.Recheck.Seconds()
+			recheck = &seconds
+		}
+	}
+	b.Queue(db.WaitRegister, job, int32(s.Cell), int32(s.Call), string(s.Kind), s.Name, s.Due, s.Since,
+		hash, prefix, kind, name, temporalID, args, deps, recheck, w.now())
+}
+
+// QueueWithdraw appends the statement that takes back the open waits of a cell. It waits for whoever is
+// resolving one of them; what was resolved is in the mailbox then, and stays there.
+func (w *Waits) QueueWithdraw(b *pgx.Batch, job uuid.UUID, cell int) {
+	b.Queue(db.WaitWithdraw, job, int32(cell))
+}
+
+// FireTimers resolves the sleeps that are due and times out the other waits that are, at most limit, and
+// returns how many there were.
+func (w *Waits) FireTimers(ctx context.Context, limit int) (int, error) {
+	row, err := w.q.WaitTimersFire(ctx, db.WaitTimersFireParams{Now: w.now(), Most: int32(limit)})
+	if err != nil {
+		return 0, wrap(err, "fire timers")
+	}
+	if row.Fired > 0 {
+		w.rang()
+	}
+	return int(row.Fired), nil
+}
+
+// NextDue returns the earliest time at which a timer fires or a group wants another look; ok is false when
+// there is none.
+func (w *Waits) NextDue(ctx context.Context) (due time.Time, ok bool, err error) {
+	var at *time.Time
+	if err := w.pool.QueryRow(ctx, db.WaitNextDue).Scan(&at); err != nil {
+		return time.Time{}, false, wrap(err, "read the next timer")
+	}
+	if at == nil {
+		return time.Time{}, false, nil
+	}
+	return *at, true, nil
+}
+
+// Pending says what there is to do now.
+type Pending struct{ Dirty, Unstamped, Settled, Due, Retry bool }
+
+// Pending asks, in one round trip of index probes, which of the chores have work.
+func (w *Waits) Pending(ctx context.Context) (Pending, error) {
+	row, err := w.q.WaitPending(ctx, w.now())
+	return Pending(row), wrap(err, "read pending work")
+}
+
+func (w *Waits) rang() {
+	if w.Rang != nil {
+		w.Rang()
+	}
+}

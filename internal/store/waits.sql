@@ -1,0 +1,226 @@
+-- Waits, their groups and the looks owed to groups. The protocol is explained in internal/temporal/doc.go.
+-- Lock order: group (for no key update, skip locked), then wait (skip locked); nothing here ever blocks on
+-- another evaluation.
+
+-- name: WaitRegister :exec
+select statek.register_wait(
+  sqlc.arg(job)::uuid, sqlc.arg(cell)::integer, sqlc.arg(call)::integer, sqlc.arg(kind)::text, sqlc.arg(name)::text,
+  sqlc.narg(due_at)::timestamptz, sqlc.narg(since)::timestamptz, sqlc.narg(hash)::bytea, sqlc.narg(prefix)::text,
+  sqlc.narg(group_kind)::text, sqlc.narg(group_name)::text, sqlc.narg(temporal_id)::uuid, sqlc.narg(args)::text::json,
+  sqlc.arg(deps)::text[], make_interval(secs => sqlc.narg(recheck_seconds)::double precision),
+  sqlc.arg(now)::timestamptz);
+
+-- name: WaitWithdraw :exec
+delete from statek.waits
+where job_id = sqlc.arg(job) and cell = sqlc.arg(cell);
+
+-- name: WaitGroupsOf :many
+select id
+from statek.wait_groups
+where hash = any(sqlc.arg(hashes)::bytea[])
+order by id;
+
+-- The stamp must stay the only statement of its transaction: its xid is then younger than its snapshot. In
+-- the SET list, because elsewhere the planner might evaluate it before there is a snapshot. A settle_xid from
+-- the future came with a restored dump.
+-- name: WaitStamp :execrows
+update statek.wait_checks
+set settle_xid = pg_current_xact_id()
+where id = any(array(
+  select c.id
+  from statek.wait_checks c
+  where c.settle_xid is null or c.settle_xid >= pg_snapshot_xmax(pg_current_snapshot())
+  for update skip locked));
+
+-- name: WaitGroupsSettled :many
+select distinct c.group_id
+from statek.wait_checks c
+where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+order by c.group_id
+limit sqlc.arg(most);
+
+-- Turns marks into checks, both in one snapshot. The array makes the limited, locking sub-select run once: as
+-- a join it may be executed again and again. The laterals keep the plan on the index whatever the statistics.
+-- name: WaitDrain :one
+with taken as materialized (
+  delete from statek.dirty
+  where id = any(array(
+    select d.id from statek.dirty d order by d.id limit sqlc.arg(most) for update skip locked))
+  returning dep, below
+),
+hit as materialized (
+  select x.group_id
+  from (select distinct t.dep from taken t where not t.below) m
+  cross join lateral (select w.group_id from statek.wait_deps w where w.dep = m.dep offset 0) x
+  union
+  select x.group_id
+  from (select distinct t.dep from taken t where t.below) m
+  cross join lateral (
+    select w.group_id from statek.wait_deps w
+    where w.dep >= m.dep and w.dep < (left(m.dep, -1) || ';') collate "C" offset 0) x
+),
+owed as (
+  insert into statek.wait_checks (group_id, settle_xid)
+  select h.group_id, '0' from hit h
+  returning group_id
+)
+select (select count(*) from taken) as taken,
+  coalesce((select array_agg(o.group_id order by o.group_id) from owed o), '{}')::bigint[] as groups;
+
+-- name: WaitTemporal :one
+select definition
+from statek.temporals
+where id = $1;
+
+-- name: WaitCheckOwe :exec
+insert into statek.wait_checks (group_id, settle_xid)
+select sqlc.arg(group_id)::bigint, '0'
+where not exists (select from statek.wait_checks where group_id = sqlc.arg(group_id)::bigint and settle_xid = '0');
+
+-- name: WaitCheckOwed :one
+select exists (select from statek.wait_checks where group_id = $1 and settle_xid = '0');
+
+-- Takes the group and the checks that are due, in a snapshot older than those of the statements that look.
+-- No row: somebody else is looking, or the group is gone.
+-- name: WaitGroupTake :one
+with g as materialized (
+  select x.id, x.prefix, x.kind, x.name, x.temporal_id, x.args, x.recheck, x.attempts, x.last_result, x.last_error
+  from statek.wait_groups x
+  where x.id = sqlc.arg(id)
+  for no key update skip locked
+),
+taken as (
+  delete from statek.wait_checks c
+  using g
+  where c.group_id = g.id and c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+  returning c.id
+)
+select g.id, g.prefix, g.kind, g.name, g.temporal_id, g.args, g.attempts,
+  coalesce(g.last_result, '') as last_result, coalesce(g.last_error, '') as last_error,
+  (extract(epoch from coalesce(g.recheck, '0')) * 1000)::bigint as recheck_ms,
+  (select count(*) from taken) as taken,
+  exists (select from statek.waits w where w.group_id = g.id) as waiting
+from g;
+
+-- The first waiters, locked; those that a timer or a withdrawal holds are skipped, but counted in heads.
+-- name: WaitHeads :many
+select w.id, w.job_id, w.cell, w.call, h.heads
+from (
+  select array_agg(x.id) as ids, count(*) as heads
+  from (select i.id from statek.waits i where i.group_id = sqlc.arg(group_id) order by i.id limit sqlc.arg(most)) x
+) h
+join statek.waits w on w.id = any(h.ids)
+order by w.id
+for update of w skip locked;
+
+-- name: WaitResolve :execrows
+with gone as (
+  delete from statek.waits w
+  where w.id = sqlc.arg(id)
+  returning w.job_id, w.cell, w.call
+)
+insert into statek.mailbox (job_id, kind, cell, call, payload)
+select gone.job_id, 'resolved', gone.cell, gone.call, statek.row_json(sqlc.arg(names)::text[], sqlc.arg(types)::oid[], sqlc.arg(texts)::text[])
+from gone;
+
+-- Writes what came of a look, if it says anything new.
+-- name: WaitGroupRecord :exec
+update statek.wait_groups
+set retry_at = sqlc.narg(retry_at), attempts = sqlc.arg(attempts), last_result = sqlc.arg(result),
+  last_error = sqlc.narg(error), last_at = sqlc.arg(now)::timestamptz
+where id = sqlc.arg(id)
+  and (retry_at is not null or sqlc.narg(retry_at)::timestamptz is not null or attempts <> sqlc.arg(attempts)
+    or last_result is distinct from sqlc.arg(result) or last_error is distinct from sqlc.narg(error)
+    or last_at is null or last_at < sqlc.arg(now)::timestamptz - interval '10 seconds');
+
+-- name: WaitGroupsRetry :many
+select id
+from statek.wait_groups
+where retry_at <= sqlc.arg(now)::timestamptz
+order by retry_at
+limit sqlc.arg(most);
+
+-- Groups that nobody owes a look, least recently seen first.
+-- name: WaitGroupsQuiet :many
+select g.id
+from statek.wait_groups g
+where g.retry_at is null and g.recheck is null
+  and (g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
+  and exists (select from statek.waits w where w.group_id = g.id)
+  and not exists (select from statek.wait_checks c where c.group_id = g.id)
+order by g.last_at nulls first
+limit sqlc.arg(most);
+
+-- Whether something already told, or is about to tell, to look at the group.
+-- name: WaitGroupTold :one
+select (exists (select from statek.wait_checks c where c.group_id = sqlc.arg(id)::bigint)
+  or exists (
+    select from statek.dirty d
+    where d.below or d.dep in (select w.dep from statek.wait_deps w where w.group_id = sqlc.arg(id)::bigint)))::boolean;
+
+-- Sleeps and untils that are due resolve, all others time out. One statement: the wait, its mail and the
+-- ring go together, and a resolver that is faster leaves no row to lock.
+-- name: WaitTimersFire :one
+with due as materialized (
+  select id from statek.waits
+  where due_at <= sqlc.arg(now)::timestamptz
+  order by due_at
+  limit sqlc.arg(most)
+  for update skip locked
+),
+gone as (
+  delete from statek.waits w
+  using due
+  where w.id = due.id
+  returning w.job_id, w.cell, w.call, w.kind, w.due_at
+),
+mail as (
+  insert into statek.mailbox (job_id, kind, cell, call, payload)
+  select job_id, case when kind in ('sleep', 'until') then 'resolved' else 'timeout' end, cell, call, 'null'
+  from gone
+  order by due_at, job_id, cell, call
+  returning job_id
+)
+select count(*) as fired, (select statek.ring(array_agg(distinct m.job_id), false) from mail m)::text as rung
+from gone;
+
+-- name: WaitNextDue :one
+select least(
+  (select min(w.due_at) from statek.waits w where w.due_at is not null),
+  (select min(g.retry_at) from statek.wait_groups g where g.retry_at is not null))::timestamptz as due;
+
+-- Locks groups that look unused. WaitGroupsDelete asks once more, in a later statement: a registration holds
+-- the group's key share until its wait is committed, so whoever got the lock sees every wait there is.
+-- name: WaitGroupsIdle :many
+select g.id
+from statek.wait_groups g
+where (g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
+  and not exists (select from statek.waits w where w.group_id = g.id)
+order by g.id
+limit sqlc.arg(most)
+for update skip locked;
+
+-- name: WaitGroupsDelete :execrows
+delete from statek.wait_groups g
+where g.id = any(sqlc.arg(ids)::bigint[])
+  and not exists (select from statek.waits w where w.group_id = g.id);
+
+-- name: WaitChecksOrphaned :execrows
+delete from statek.wait_checks c
+where not exists (select from statek.wait_groups g where g.id = c.group_id);
+
+-- What a tick has to do, for one round trip.
+-- name: WaitPending :one
+select
+  exists (select from statek.dirty) as dirty,
+  exists (select from statek.wait_checks c where c.settle_xid is null) as unstamped,
+  exists (select from statek.wait_checks c where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())) as settled,
+  exists (select from statek.waits w where w.due_at <= sqlc.arg(now)::timestamptz) as due,
+  exists (select from statek.wait_groups g where g.retry_at <= sqlc.arg(now)::timestamptz) as retry;
+
+-- name: WatchFailures :one
+select statek.watch_failed()::bigint;
+
+-- name: WatchProblems :many
+select p.relation::text as relation, p.key::text as key, p.problem::text as problem
+from statek.watch_problems() as p (relation, key, problem);

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"statek/internal/store/db"
+)
+
+const (
+	drainBatch = 256
+	// idleGrace is how long a group nobody waits in is kept: queues of workers come back soon.
+	idleGrace = time.Minute
+)
+
+// TryNow looks at groups right after waits were registered in them. It stamps first: where no older writer
+// runs, which is the usual case, the same look then settles the registration and no tick has to.
+func (w *Waits) TryNow(ctx context.Context, hashes ...[]byte) (Round, error) {
+	if len(hashes) == 0 {
+		return Round{}, nil
+	}
+	if _, err := w.Stamp(ctx); err != nil {
+		return Round{}, err
+	}
+	groups, err := w.q.WaitGroupsOf(ctx, hashes)
+	if err != nil {
+		return Round{}, wrap(err, "find groups")
+	}
+	var round Round
+	var failed error
+	for _, id := range groups {
+		r, err := w.tryNow(ctx, id)
+		round.add(r)
+		failed = errors.Join(failed, err)
+	}
+	return round, failed
+}
+
+// tryNow makes sure that a look at the group begins after now. Whoever holds the group asks for owed checks
+// after its commit; if it asked before ours was written, the second attempt finds the group free.
+func (w *Waits) tryNow(ctx context.Context, id int64) (Round, error) {
+	round, busy, err := w.evaluate(ctx, id, false)
+	if err != nil || !busy {
+		return round, err
+	}
+	if err := w.q.WaitCheckOwe(ctx, id); err != nil {
+		return round, wrap(err, "owe a look at group %d", id)
+	}
+	again, _, err := w.evaluate(ctx, id, false)
+	round.add(again)
+	return round, err
+}
+
+// Stamp gives each new check the id of this transaction, and returns how many. It must be a transaction of
+// its own with only this statement.
+func (w *Waits) Stamp(ctx context.Context) (int, error) {
+	n, err := w.q.WaitStamp(ctx)
+	return int(n), wrap(err, "stamp checks")
+}
+
+// Settle looks at the groups, at most limit, whose checks are due: every writer that could not see the
+// registration is over.
+func (w *Waits) Settle(ctx context.Context, limit int) (Round, error) {
+	groups, err := w.q.WaitGroupsSettled(ctx, int32(limit))
+	if err != nil {
+		return Round{}, wrap(err, "find settled groups")
+	}
+	return w.evaluateAll(ctx, groups, false)
+}
+
+// Drain turns the marks that writers left into looks, and looks.
+func (w *Waits) Drain(ctx context.Context) (Round, error) {
+	var round Round
+	for {
+		row, err := w.q.WaitDrain(ctx, drainBatch)
+		if err != nil {
+			return round, wrap(err, "drain marks")
+		}
+		r, err := w.evaluateAll(ctx, row.Groups, false)
+		round.add(r)
+		if err != nil || row.Taken < drainBatch {
+			return round, err
+		}
+	}
+}
+
+// Retry looks at the groups whose time has come: contended, failed, or to be rechecked.
+func (w *Waits) Retry(ctx context.Context, limit int) (Round, error) {
+	groups, err := w.q.WaitGroupsRetry(ctx, db.WaitGroupsRetryParams{Now: w.now(), Most: int32(limit)})
+	if err != nil {
+		return Round{}, wrap(err, "find groups to retry")
+	}
+	return w.evaluateAll(ctx, groups, false)
+}
+
+// Sweep looks at groups that nothing tells to look at and that were not looked at for quiet, at most limit.
+// What it serves had lost its wake-up and is counted in Caught.
+func (w *Waits) Sweep(ctx context.Context, quiet time.Duration, limit int) (Round, error) {
+	groups, err := w.q.WaitGroupsQuiet(ctx, db.WaitGroupsQuietParams{Before: w.now().Add(-quiet), Most: int32(limit)})
+	if err != nil {
+		return Round{}, wrap(err, "find quiet groups")
+	}
+	return w.evaluateAll(ctx, groups, true)
+}
+
+// Tick does all that is due: stamps, drains, settles, retries, fires timers. One call per second and one
+// per notification is enough.
+func (w *Waits) Tick(ctx context.Context) (Round, error) {
+	const limit = 500
+	var round Round
+	pending, err := w.Pending(ctx)
+	if err != nil {
+		return round, err
+	}
+	var failed error
+	step := func(do bool, chore func() (Round, error)) {
+		if !do || ctx.Err() != nil {
+			return
+		}
+		r, err := chore()
+		round.add(r)
+		failed = errors.Join(failed, err)
+	}
+	step(pending.Due, func() (Round, error) {
+		_, err := w.FireTimers(ctx, limit)
+		return Round{}, err
+	})
+	step(pending.Unstamped, func() (Round, error) {
+		_, err := w.Stamp(ctx)
+		return Round{}, err
+	})
+	step(pending.Dirty, func() (Round, error) { return w.Drain(ctx) })
+	step(pending.Settled || pending.Unstamped, func() (Round, error) { return w.Settle(ctx, limit) })
+	step(pending.Retry, func() (Round, error) { return w.Retry(ctx, limit) })
+	return round, failed
+}
+
+// Collect deletes groups that nobody waits in, checks that belong to none, and facts that have expired. It
+// returns the number of groups; call it each minute or so.
+func (w *Waits) Collect(ctx context.Context) (int, error) {
+	const limit = 1000
+	var n int64
+	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		q := w.q.WithTx(tx)
+		ids, err := q.WaitGroupsIdle(ctx, db.WaitGroupsIdleParams{Before: w.now().Add(-idleGrace), Most: limit})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		n, err = q.WaitGroupsDelete(ctx, ids)
+		return err
+	})
+	if err != nil {
+		return 0, wrap(err, "collect groups")
+	}
+	if _, err := w.q.WaitChecksOrphaned(ctx); err != nil {
+		return int(n), wrap(err, "collect checks")
+	}
+	_, err = w.q.FactsExpire(ctx, db.FactsExpireParams{Now: w.now(), Most: limit})
+	return int(n), wrap(err, "expire facts")
+}
+
+// WatchFailures counts the marks that triggers could not leave, since the database was made.
+func (w *Waits) WatchFailures(ctx context.Context) (int64, error) {
+	n, err := w.q.WatchFailures(ctx)
+	return n, wrap(err, "count failed marks")
+}
+
+// WatchProblem is a watch that does not do its work.
+type WatchProblem struct{ Relation, Key, Problem string }
+
+// WatchProblems lists what is wrong with the watches: missing tables, partitions without triggers.
+func (w *Waits) WatchProblems(ctx context.Context) ([]WatchProblem, error) {
+	rows, err := w.q.WatchProblems(ctx)
+	if err != nil {
+		return nil, wrap(err, "check the watches")
+	}
+	list := make([]WatchProblem, len(rows))
+	for i, r := range rows {
+		list[i] = WatchProblem(r)
+	}
+	return list, nil
+}
