@@ -14,4 +14,5 @@ drop function statek.watch_problems(), statek.unwatch(regclass, text), statek.wa
   statek.register_wait(uuid, integer, integer, text, text, timestamptz, timestamptz, bytea, text, text, text, uuid, json,
     text[], interval, timestamptz),
   statek.dep_key(text);
+drop function statek.watch_failed();
 drop sequence statek.watch_failures;

@@ -13,7 +13,12 @@ create function statek.dep_key(_key text) returns text
   return case when octet_length(_key) > 200 then '#' || md5(_key) else _key end;
 
 -- Counts marks that failed. A sequence, because its steps survive the transaction and lock nothing.
-create sequence statek.watch_failures minvalue 0 start 0;
+create sequence statek.watch_failures;
+
+-- How many marks have failed so far.
+create function statek.watch_failed() returns bigint
+  language sql stable
+  return (select case when s.is_called then s.last_value else 0 end from statek.watch_failures s);
 
 -- Registers one wait. One statement of the commit's pipeline; the group's key share lock keeps the group
 -- from being collected until this transaction ends, and conflicts with no evaluation. Callers register in
