@@ -45,6 +45,15 @@ func findBinaries(ctx context.Context) ([]binaries, error) {
 	return found, nil
 }
 
+// Installed names the local binaries that Start would use for a new folder; "" when there are none.
+func Installed(ctx context.Context) (string, error) {
+	found, err := findBinaries(ctx)
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("PostgreSQL %d in %s", found[0].major, found[0].dir), nil
+}
+
 func candidates() []string {
 	var dirs []string
 	for _, tool := range []string{"postgres", "pg_ctl", "initdb"} {

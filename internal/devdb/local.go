@@ -64,6 +64,22 @@ func startLocal(ctx context.Context, cfg Config, found []binaries) (*Server, err
 	return server, nil
 }
 
+// Remove deletes the folder of a server, unless some process holds it or its server still runs.
+func Remove(dir string) error {
+	lock, err := tryLock(filepath.Join(dir, "lock"))
+	if err != nil || lock == nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	if (&local{home: dir}).alive() {
+		return nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("devdb: remove folder: %w", err)
+	}
+	return nil
+}
+
 // lockOrJoin takes the folder for this process, or joins the server that another process runs in it.
 func (l *local) lockOrJoin(ctx context.Context) (*os.File, *Server, error) {
 	for {
