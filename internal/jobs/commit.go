@@ -27,12 +27,12 @@ type Commit struct {
 	// BlockedOn and BlockedWhy say what a job that does not run waits for: a word and a sentence.
 	BlockedOn, BlockedWhy string
 	Entries               []Entry
-	// Variables are the workspace changes of the cell that ended.
-	Variables *Workspace
+	// Variables are the workspace changes of cells that ended, in order.
+	Variables []Workspace
 	// Waits are registered, in order.
 	Waits []temporal.Spec
-	// Withdraw is the cell whose open waits are taken back; 0: none.
-	Withdraw int
+	// Withdraw are the cells whose open waits are taken back.
+	Withdraw []int
 	// Mail are the consumed mailbox rows.
 	Mail []int64
 	// Usage is what a model reply of this commit cost.
@@ -74,6 +74,8 @@ type Record struct {
 	Previous uuid.UUID
 	State    Job
 	Spec     Spec
+	// Generation counts changes of tools and temporals, for caches.
+	Generation int64
 }
 
 // Spec is what a submission fixed, besides variables.

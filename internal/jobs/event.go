@@ -56,13 +56,15 @@ type (
 		Now         int64  `json:"now"`
 		Engine      int    `json:"engine"`
 	}
-	// CallIssued: the open cell made a call. Hash is the replay hash after the drain that made it.
+	// CallIssued: the open cell made a call. Hash is the replay hash after the drain that made it, which had
+	// After deliveries behind it.
 	CallIssued struct {
 		Call  int             `json:"call"`
 		Name  string          `json:"name"`
 		Class Class           `json:"class"`
 		Args  json.RawMessage `json:"args"`
 		Hash  string          `json:"hash,omitempty"`
+		After int             `json:"after,omitempty"`
 	}
 	// CallSettled: exactly one of Value and Error is set. Now is the script's clock at the delivery.
 	CallSettled struct {
@@ -78,9 +80,10 @@ type (
 	}
 	// Slept: nothing can run until a wait resolves.
 	Slept struct {
-		On   []string `json:"on"`
-		Why  string   `json:"why"`
-		Hash string   `json:"hash,omitempty"`
+		On    []string `json:"on"`
+		Why   string   `json:"why"`
+		Hash  string   `json:"hash,omitempty"`
+		After int      `json:"after,omitempty"`
 	}
 	// CellEnded closes the open cell; its waits are withdrawn with it.
 	CellEnded struct {
@@ -142,6 +145,14 @@ type (
 		Result  json.RawMessage `json:"result,omitempty"`
 		Error   string          `json:"error,omitempty"`
 	}
+)
+
+// How a cell ended, and the code of an error that is a person's doing.
+const (
+	done        = "done"
+	failed      = "failed"
+	aborted     = "aborted"
+	interrupted = "interrupted"
 )
 
 // Exit is exit's argument; Result is nil for exit().

@@ -58,14 +58,18 @@ type Job struct {
 
 	Unread      int  `json:"unread,omitempty"` // messages that the model has not been shown
 	Completions int  `json:"completions,omitempty"`
-	Exceptions  int  `json:"exceptions,omitempty"` // failed cells of model turns
-	Streak      int  `json:"streak,omitempty"`     // … without a good one in between
-	BadReplies  int  `json:"bad_replies,omitempty"`
-	Exit        bool `json:"exit,omitempty"` // exit() ran; finishing waits for unread messages
+	Exceptions  int  `json:"exceptions,omitempty"`  // model turns that failed
+	Streak      int  `json:"streak,omitempty"`      // … without a good one in between
+	BadReplies  int  `json:"bad_replies,omitempty"` // … of them, replies that could not be used at all
+	Exit        bool `json:"exit,omitempty"`        // exit() ran; finishing waits for unread messages
+	// MustHalt and MustFail are why the job has to pause or end next: decided, not yet recorded.
+	MustHalt string `json:"must_halt,omitempty"`
+	MustFail string `json:"must_fail,omitempty"`
 	// Base counters are their values at the last completion: limits apply to what came after.
 	BaseTurns      int `json:"base_turns,omitempty"`
 	BaseExceptions int `json:"base_exceptions,omitempty"`
 
+	Reason string          `json:"reason,omitempty"` // why it is paused
 	Result json.RawMessage `json:"result,omitempty"`
 	Error  string          `json:"error,omitempty"`
 }

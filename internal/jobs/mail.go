@@ -21,15 +21,26 @@ func (m Mail) Urgent() bool {
 }
 
 // Open turns a mailbox row into the events it means for the job as it stands. No events: the row has come
-// too late to mean anything (a timeout of a cell that has ended, a pause of a finished job).
-func Open(job Job, m Mail, now time.Time) []Event {
+// too late to mean anything (a timeout of a cell that has ended, a pause of a finished job). Later: the row
+// stays in the mailbox, because the open cell may still ask for it with message().
+func Open(job Job, m Mail, now time.Time) (events []Event, later bool) {
+	if m.Kind == "message" && job.Cell != nil && job.Status != Done {
+		if _, ok := waitingForMessage(job); !ok {
+			return nil, true
+		}
+	}
+	return open(job, m, now), false
+}
+
+func open(job Job, m Mail, now time.Time) []Event {
 	ended := job.Status == Done
 	switch m.Kind {
 	case "resolved", "timeout":
 		return openWait(job, m, now)
 	case "message", "interrupt":
-		if m.Kind == "interrupt" && job.Cell != nil {
-			stop := CellEnded{State: "aborted", Error: &Fault{Name: "InterruptedError", Code: "interrupted",
+		// A warmup is no dialogue that could be interrupted: there the message waits for the first turn.
+		if m.Kind == "interrupt" && job.Cell != nil && job.Cell.Origin == FromReply {
+			stop := CellEnded{State: aborted, Error: &Fault{Name: "InterruptedError", Code: interrupted,
 				Message: "a message interrupted the cell; its variables are as they were before it"}}
 			return []Event{stop, MessageReceived{Mail: m.ID, Payload: m.Payload}}
 		}

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -50,7 +51,7 @@ func (j *Job) apply(ev Event, now time.Time) ([]Effect, string) {
 	case CallSettled:
 		return j.callSettled(ev)
 	case Console:
-		return nil, j.needCell()
+		return nil, j.needRunningCell()
 	case Slept:
 		return j.slept()
 	case CellEnded:
@@ -66,7 +67,7 @@ func (j *Job) apply(ev Event, now time.Time) ([]Effect, string) {
 	case ValueDiscarded:
 		return nil, ""
 	case Halted:
-		return j.halted()
+		return j.halted(ev)
 	case Resumed:
 		return j.resumed(now)
 	case Finished:
@@ -74,46 +75,6 @@ func (j *Job) apply(ev Event, now time.Time) ([]Effect, string) {
 	default:
 		return nil, "unknown event"
 	}
-}
-
-// next says what a job with nothing in flight must do.
-func (j *Job) next(now time.Time) []Effect {
-	switch {
-	case j.Status == Done || j.Status == Paused || j.Status == Suspended:
-		return []Effect{Rest{}}
-	case j.Cell != nil:
-		return []Effect{Execute{}}
-	case j.Status == Ready && j.RunAt > now.UnixMilli():
-		return []Effect{Rest{Until: time.UnixMilli(j.RunAt)}}
-	case j.Exit && j.Unread == 0:
-		return []Effect{End{Outcome: Succeeded, Result: j.Result}}
-	case j.Warm < j.Blocks && !j.Exit:
-		return []Effect{StartCell{Origin: FromWarmup, Index: j.Warm}}
-	case j.Code:
-		return []Effect{StartCell{Origin: FromReply, Index: j.Turns}}
-	default:
-		return j.ask(now)
-	}
-}
-
-// ask requests the next turn, unless a limit is reached or the retry is not due.
-func (j *Job) ask(now time.Time) []Effect {
-	l := j.Limits.WithDefaults()
-	if m := j.Model; m != nil {
-		if m.Failed && m.RetryAt > now.UnixMilli() {
-			return []Effect{Rest{Until: time.UnixMilli(m.RetryAt)}}
-		}
-		return []Effect{AskModel{Turn: m.Turn, Attempt: m.Attempt + 1}}
-	}
-	switch {
-	case j.Turns-j.BaseTurns >= l.Turns:
-		return []Effect{Halt{Reason: fmt.Sprintf("the budget of %d model turns is spent; resume grants as many again", l.Turns)}}
-	case j.Exceptions-j.BaseExceptions >= l.Exceptions:
-		return []Effect{Halt{Reason: fmt.Sprintf("%d failed replies: the limit is reached; resume grants as many again", l.Exceptions)}}
-	case j.Streak >= l.Consecutive:
-		return []Effect{Halt{Reason: fmt.Sprintf("%d failed replies in a row: the limit is reached; resume grants as many again", l.Consecutive)}}
-	}
-	return []Effect{AskModel{Turn: j.Turns + 1, Attempt: 1}}
 }
 
 func (j *Job) submitted(ev Submitted) ([]Effect, string) {
@@ -125,19 +86,22 @@ func (j *Job) submitted(ev Submitted) ([]Effect, string) {
 }
 
 func (j *Job) cellStarted(ev CellStarted) ([]Effect, string) {
+	if why := j.needIdle(); why != "" {
+		return nil, why
+	}
 	switch {
-	case j.Status == Done || j.Status == Paused:
-		return nil, "the job does not run"
-	case j.Cell != nil:
-		return nil, fmt.Sprintf("cell %d is open", j.Cell.Number)
 	case j.Model != nil:
 		return nil, "a model request is open"
 	case ev.Cell != j.Cells+1:
 		return nil, fmt.Sprintf("expected cell %d, got %d", j.Cells+1, ev.Cell)
-	case ev.Origin == FromWarmup && ev.Index != j.Warm:
-		return nil, fmt.Sprintf("expected warmup block %d, got %d", j.Warm, ev.Index)
+	case ev.Origin == FromWarmup && (ev.Index != j.Warm || j.Warm >= j.Blocks):
+		return nil, fmt.Sprintf("expected warmup block %d of %d, got %d", j.Warm, j.Blocks, ev.Index)
 	case ev.Origin == FromReply && !j.Code:
 		return nil, "no reply's code is waiting"
+	case ev.Origin == FromReply && ev.Index != j.Turns:
+		return nil, fmt.Sprintf("expected the code of turn %d, got %d", j.Turns, ev.Index)
+	case ev.Origin != FromWarmup && ev.Origin != FromReply:
+		return nil, fmt.Sprintf("unknown origin %q", ev.Origin)
 	}
 	j.Cells++
 	j.Code = false
@@ -147,7 +111,7 @@ func (j *Job) cellStarted(ev CellStarted) ([]Effect, string) {
 }
 
 func (j *Job) callIssued(ev CallIssued) ([]Effect, string) {
-	if why := j.needCell(); why != "" {
+	if why := j.needRunningCell(); why != "" {
 		return nil, why
 	}
 	if ev.Call != j.Cell.Issued+1 {
@@ -160,8 +124,8 @@ func (j *Job) callIssued(ev CallIssued) ([]Effect, string) {
 }
 
 func (j *Job) callSettled(ev CallSettled) ([]Effect, string) {
-	if why := j.needCell(); why != "" {
-		return nil, why
+	if j.Cell == nil {
+		return nil, noCell
 	}
 	i := j.Cell.find(ev.Call)
 	if i < 0 {
@@ -170,7 +134,9 @@ func (j *Job) callSettled(ev CallSettled) ([]Effect, string) {
 	if (ev.Value == nil) == (ev.Error == nil) {
 		return nil, "a call settles with a value or an error"
 	}
-	j.Cell.Open = append(j.Cell.Open[:i:i], j.Cell.Open[i+1:]...)
+	if j.Cell.Open = slices.Delete(j.Cell.Open, i, i+1); len(j.Cell.Open) == 0 {
+		j.Cell.Open = nil
+	}
 	if j.Status == Suspended {
 		j.Status = j.running()
 	}
@@ -181,7 +147,7 @@ func (j *Job) callSettled(ev CallSettled) ([]Effect, string) {
 }
 
 func (j *Job) slept() ([]Effect, string) {
-	if why := j.needCell(); why != "" {
+	if why := j.needRunningCell(); why != "" {
 		return nil, why
 	}
 	if len(j.Cell.Open) == 0 || !j.Cell.OnlyWaits() {
@@ -191,58 +157,71 @@ func (j *Job) slept() ([]Effect, string) {
 	return []Effect{Rest{}}, ""
 }
 
+// cellEnded closes the open cell. A cell that sleeps or is paused has no VM: it can only be aborted, and a
+// pause outlives it.
 func (j *Job) cellEnded(ev CellEnded, now time.Time) ([]Effect, string) {
-	if why := j.needCell(); why != "" {
+	if why := j.needRunningCell(); why != "" && (j.Cell == nil || ev.State != aborted) {
 		return nil, why
 	}
-	cell := j.Cell
-	if ev.State == "done" && ev.Exit == nil && !cell.OnlyWaits() {
+	switch {
+	case ev.State != done && ev.State != failed && ev.State != aborted:
+		return nil, fmt.Sprintf("unknown state of a cell %q", ev.State)
+	case ev.State == done && ev.Exit == nil && !j.Cell.OnlyWaits():
 		return nil, "a call that is not a wait is open"
-	}
-	if ev.State != "done" && ev.Error == nil {
+	case ev.State != done && ev.Error == nil:
 		return nil, "a cell that failed or was aborted has an error"
 	}
-	j.Cell, j.Status = nil, Started
-	switch {
-	case ev.Exit != nil:
+	paused, origin := j.Status == Paused, j.Cell.Origin
+	j.Cell = nil
+	if ev.Exit != nil {
 		j.Exit, j.Result = true, ev.Exit.Result
-	case cell.Origin == FromReply && ev.State == "done":
-		j.Streak = 0
-	case cell.Origin == FromReply:
-		j.Exceptions++
-		j.Streak++
 	}
-	if cell.Origin == FromWarmup {
-		return j.warmed(ev, now), ""
+	if origin == FromWarmup {
+		j.warmed(ev, paused)
+	} else {
+		j.answered(ev)
 	}
+	if paused {
+		return nil, ""
+	}
+	j.Status = j.running()
 	return j.next(now), ""
 }
 
-// warmed goes on after a warmup block. A failing block ends the job before any model is asked; an aborted
-// one pauses it, and resume runs the block again.
-func (j *Job) warmed(ev CellEnded, now time.Time) []Effect {
-	if j.Warm+1 < j.Blocks && ev.Exit == nil || ev.State != "done" {
-		j.Status = WarmingUp
+// warmed closes a warmup block. One that fails ends the job before any model is asked; an aborted one
+// pauses it, and resume runs the block again. After exit no further block runs.
+func (j *Job) warmed(ev CellEnded, paused bool) {
+	switch {
+	case ev.Exit != nil:
+		j.Warm = j.Blocks
+	case ev.State == failed:
+		j.MustFail = "warmup: " + ev.Error.Error()
+	case ev.State == done:
+		j.Warm++
+	case !paused:
+		j.MustHalt = "warmup: " + ev.Error.Error()
 	}
-	switch ev.State {
-	case "failed":
-		return []Effect{End{Outcome: Failed, Error: "warmup: " + ev.Error.Error()}}
-	case "aborted":
-		return []Effect{Halt{Reason: "warmup: " + ev.Error.Error()}}
+}
+
+// answered counts a reply's cell. One that a person interrupted is no failure of the model.
+func (j *Job) answered(ev CellEnded) {
+	switch {
+	case ev.State == done:
+		j.Streak = 0
+	case ev.Error.Code != interrupted:
+		j.Exceptions++
+		j.Streak++
 	}
-	j.Warm++
-	return j.next(now)
 }
 
 func (j *Job) modelRequested(ev ModelRequested) ([]Effect, string) {
+	if why := j.needIdle(); why != "" {
+		return nil, why
+	}
 	switch {
-	case j.Status == Done || j.Status == Paused:
-		return nil, "the job does not run"
-	case j.Cell != nil:
-		return nil, fmt.Sprintf("cell %d is open", j.Cell.Number)
 	case j.Code:
 		return nil, "the last reply's code has not run"
-	case j.Warm < j.Blocks && !j.Exit:
+	case j.Warm < j.Blocks:
 		return nil, "warmup blocks are left"
 	case ev.Turn != j.Turns+1:
 		return nil, fmt.Sprintf("expected turn %d, got %d", j.Turns+1, ev.Turn)
@@ -254,7 +233,7 @@ func (j *Job) modelRequested(ev ModelRequested) ([]Effect, string) {
 	if ev.Attempt != want {
 		return nil, fmt.Sprintf("expected attempt %d, got %d", want, ev.Attempt)
 	}
-	j.Status, j.Unread, j.Exit = Started, 0, false
+	j.Status, j.Unread, j.Exit, j.Result = Started, 0, false, nil
 	j.Model = &Model{Turn: ev.Turn, Attempt: ev.Attempt}
 	return []Effect{Send{}}, ""
 }
@@ -266,11 +245,12 @@ func (j *Job) modelReplied(ev ModelReplied, now time.Time) ([]Effect, string) {
 	j.Turns++
 	j.Model = nil
 	switch {
-	case ev.Code != "":
+	case ev.Bad == "" && ev.Code != "":
 		j.Code = true
 	case ev.Bad == "" && ev.Final:
 		j.Exit, j.Result, j.Streak = true, nil, 0
 	default:
+		j.BadReplies++
 		j.Exceptions++
 		j.Streak++
 	}
@@ -286,7 +266,7 @@ func (j *Job) modelFailed(ev ModelFailed, now time.Time) ([]Effect, string) {
 	}
 	j.Model.Failed, j.Model.RetryAt = true, ev.RetryAt
 	if !ev.Retryable || ev.Attempt >= j.Limits.WithDefaults().Attempts {
-		return []Effect{Halt{Reason: fmt.Sprintf("model request failed (attempt %d): %s", ev.Attempt, ev.Error)}}, ""
+		j.MustHalt = fmt.Sprintf("model request failed (attempt %d): %s", ev.Attempt, ev.Error)
 	}
 	return j.next(now), ""
 }
@@ -304,11 +284,11 @@ func (j *Job) messageReceived(now time.Time) []Effect {
 	return j.next(now)
 }
 
-func (j *Job) halted() ([]Effect, string) {
+func (j *Job) halted(ev Halted) ([]Effect, string) {
 	if j.Status == Done || j.Status == Paused {
 		return nil, "the job does not run"
 	}
-	j.Status = Paused
+	j.Status, j.Reason, j.MustHalt = Paused, ev.Reason, ""
 	return []Effect{Rest{}}, ""
 }
 
@@ -320,56 +300,54 @@ func (j *Job) resumed(now time.Time) ([]Effect, string) {
 		return nil, "only paused, failed and cancelled jobs can be resumed"
 	}
 	j.grant()
-	if j.Model != nil && j.Model.Failed {
-		j.Model = nil
-	}
-	j.Status = j.running()
+	j.Status, j.Model, j.Reason = j.running(), nil, ""
 	return j.next(now), ""
 }
 
 func (j *Job) finished(ev Finished) ([]Effect, string) {
-	if j.Status == Done {
+	switch {
+	case j.Status == Done:
 		return nil, "the job has ended"
-	}
-	if ev.Outcome == Succeeded && (j.Cell != nil || j.Model != nil && !j.Model.Failed) {
-		return nil, "something is still open"
+	case ev.Outcome != Succeeded && ev.Outcome != Failed && ev.Outcome != Cancelled:
+		return nil, fmt.Sprintf("unknown outcome %q", ev.Outcome)
+	case ev.Outcome == Succeeded && (j.Status == Paused || !j.Exit || j.Unread > 0):
+		return nil, "only a running job succeeds, after exit and with no message left to show"
 	}
 	j.Status, j.Outcome, j.Result, j.Error = Done, ev.Outcome, ev.Result, ev.Error
-	j.Cell, j.Model, j.Code, j.Exit = nil, nil, false, false
+	j.Cell, j.Model, j.Code, j.Exit, j.Reason = nil, nil, false, false, ""
+	j.MustHalt, j.MustFail = "", ""
 	return []Effect{Rest{}}, ""
 }
 
-// reopen makes a DONE job run again.
-func (j *Job) reopen() {
-	j.Outcome, j.Result, j.Error, j.Exit = "", nil, "", false
-	j.Status = Started
-	j.grant()
+// noCell is why much is refused.
+const noCell = "no cell is open"
+
+// needIdle says why nothing new can be started.
+func (j *Job) needIdle() string {
+	switch {
+	case j.Status == Done || j.Status == Paused:
+		return "the job does not run"
+	case j.MustHalt != "" || j.MustFail != "":
+		return "the job has to stop"
+	case j.Cell != nil:
+		return fmt.Sprintf("cell %d is open", j.Cell.Number)
+	default:
+		return ""
+	}
 }
 
-// grant renews the budgets.
-func (j *Job) grant() {
-	j.BaseTurns, j.BaseExceptions, j.Streak = j.Turns, j.Exceptions, 0
-}
-
-// running is the state of a job that is not asleep.
-func (j *Job) running() Status {
-	if j.Warm < j.Blocks && !j.Exit {
-		if j.Cells == 0 {
-			return Ready
-		}
-		return WarmingUp
+// needRunningCell says why no code can be running.
+func (j *Job) needRunningCell() string {
+	switch {
+	case j.Cell == nil:
+		return noCell
+	case j.Status == Paused:
+		return "the job does not run"
+	case j.Status == Suspended:
+		return "the cell sleeps"
+	default:
+		return ""
 	}
-	return Started
-}
-
-func (j *Job) needCell() string {
-	if j.Cell == nil {
-		return "no cell is open"
-	}
-	if j.Status == Done {
-		return "the job has ended"
-	}
-	return ""
 }
 
 func (j *Job) needModel(turn int) string {
