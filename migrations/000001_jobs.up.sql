@@ -21,7 +21,9 @@ begin
         raise exception 'statek needs the role statek_tool: ask an administrator to run "create role statek_tool nologin; grant statek_tool to %"', current_user;
     end;
   end if;
-  if not pg_has_role(current_user, 'statek_tool', 'member') then
+  -- From version 16 on, whoever made a role may administer it, but not become it.
+  if not pg_has_role(current_user, 'statek_tool',
+      case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end) then
     execute format('grant statek_tool to %I', current_user);
   end if;
 end $$;
@@ -34,12 +36,12 @@ create function statek.now() returns timestamptz
 -- The smallest UUIDv7 of an instant; partition bounds are made of these.
 create function statek.uuid_at(_at timestamptz) returns uuid
   language sql immutable strict parallel safe
-  return (lpad(to_hex((extract(epoch from _at) * 1000)::bigint), 12, '0') || '7000' || '8000000000000000' || '')::uuid;
+  return (lpad(to_hex(floor(extract(epoch from _at) * 1000)::bigint), 12, '0') || '7000' || '8000000000000000')::uuid;
 
 -- A new UUIDv7 (RFC 9562): 48 bits of milliseconds, then random bits.
 create function statek.uuidv7() returns uuid
   language sql volatile parallel safe
-  return (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0')
+  return (lpad(to_hex(floor(extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0')
           || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14, 3)
           || substr(replace(gen_random_uuid()::text, '-', ''), 17, 16))::uuid;
 
@@ -90,6 +92,13 @@ create table statek.temporals (
   unique (prefix, name, version)
 );
 
+-- Counts changes of tools and temporals, so that a worker knows when its cached catalog is stale.
+create table statek.catalog (
+  one        boolean primary key default true check (one),
+  generation bigint not null default 0
+);
+insert into statek.catalog default values;
+
 -- Cold: written at submission and at the end.
 create table statek.jobs (
   id            uuid primary key default statek.uuidv7(),
@@ -131,7 +140,8 @@ create table statek.job_state (
   blocked_why text,         -- the same as a sentence
   wake_at    timestamptz,   -- the job's own timer: run_at, or the next attempt
   changed_at timestamptz not null default statek.now(),
-  constraint outcome_when_done check ((status = 'DONE') = (outcome is not null))
+  constraint outcome_when_done check ((status = 'DONE') = (outcome is not null)),
+  constraint core_at_seq check ((core->>'seq')::bigint = seq)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 create index job_state_owner on statek.job_state (owner) where owner is not null;
 create index job_state_unowned on statek.job_state (changed_at)
@@ -186,21 +196,30 @@ exception when feature_not_supported then
   raise notice 'this server has no lz4; history is compressed with pglz';
 end $$;
 
--- Makes the monthly partitions from the month of _from on. Safe to repeat and to race.
+-- Makes the monthly partitions from the month of _from on. Safe to repeat and to race. Months are UTC's and
+-- are counted without a time zone: the session's would shift a bound by an hour of summer time. Making one
+-- locks the parent for a moment, so what exists is not touched.
 create function statek.ensure_partitions(_from timestamptz default statek.now(), _months integer default 3) returns void
   language plpgsql as $$
 declare
-  m timestamptz;
+  first timestamp := date_trunc('month', _from at time zone 'utc');
+  m timestamp;
   t text;
+  part text;
 begin
   for i in 0 .. _months - 1 loop
-    m := date_trunc('month', _from at time zone 'utc') at time zone 'utc' + make_interval(months => i);
+    m := first + make_interval(months => i);
     foreach t in array array['history', 'variables', 'usage'] loop
+      part := t || '_' || to_char(m, 'YYYYMM');
+      if to_regclass('statek.' || part) is not null then
+        continue;
+      end if;
+      perform pg_advisory_xact_lock(hashtext('statek.ensure_partitions'));
       begin
         execute format('create table if not exists statek.%I partition of statek.%I for values from (%L) to (%L)',
-          t || '_' || to_char(m at time zone 'utc', 'YYYYMM'), t,
-          statek.uuid_at(m), statek.uuid_at(m + interval '1 month'));
-      exception when duplicate_table or unique_violation then null;
+          part, t, statek.uuid_at(m at time zone 'utc'), statek.uuid_at((m + interval '1 month') at time zone 'utc'));
+      exception when check_violation then
+        raise warning 'rows of % are in %_default already and stay there', part, t;
       end;
     end loop;
   end loop;
@@ -230,7 +249,6 @@ create table statek.workers (
   pid          integer not null,
   version      text not null,
   prefixes     text[] not null default '{/}',
-  backend_pids integer[] not null default '{}',
   started_at   timestamptz not null default clock_timestamp(),
   beat_at      timestamptz not null default clock_timestamp(),
   dead_at      timestamptz -- set by a sweeper; such a worker must come back under a new id

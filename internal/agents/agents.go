@@ -3,6 +3,7 @@ package agents
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"statek/internal/sqldef"
 )
@@ -118,6 +119,16 @@ type SQLCall struct {
 	// Returns is "many" (array of rows), "one" (a row or null), "value" (first column of the first row or
 	// null) or "none" (the number of rows affected).
 	Returns string `json:"returns"`
+}
+
+// SQLRun is one call of an SQL tool, ready to run.
+type SQLRun struct {
+	SQLCall
+	// Values are the arguments by parameter name; Builtins are job_id and prefix.
+	Values   map[string]json.RawMessage
+	Builtins map[string]string
+	// Timeout bounds the statement.
+	Timeout time.Duration
 }
 
 // HTTPCall is a request with {name} placeholders.

@@ -166,7 +166,7 @@ func (j *Job) cellEnded(ev CellEnded, now time.Time) ([]Effect, string) {
 	switch {
 	case ev.State != done && ev.State != failed && ev.State != aborted:
 		return nil, fmt.Sprintf("unknown state of a cell %q", ev.State)
-	case ev.State == done && ev.Exit == nil && !j.Cell.OnlyWaits():
+	case ev.State != aborted && ev.Exit == nil && !j.Cell.OnlyWaits():
 		return nil, "a call that is not a wait is open"
 	case ev.State != done && ev.Error == nil:
 		return nil, "a cell that failed or was aborted has an error"
@@ -223,6 +223,8 @@ func (j *Job) modelRequested(ev ModelRequested) ([]Effect, string) {
 		return nil, "the last reply's code has not run"
 	case j.Warm < j.Blocks:
 		return nil, "warmup blocks are left"
+	case j.Exit && j.Unread == 0:
+		return nil, "exit has run and every message was shown"
 	case ev.Turn != j.Turns+1:
 		return nil, fmt.Sprintf("expected turn %d, got %d", j.Turns+1, ev.Turn)
 	}

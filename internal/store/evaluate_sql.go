@@ -111,7 +111,7 @@ func (l *look) tool(ctx context.Context, def temporal.Definition, st sqldef.Stat
 	do("savepoint temporal")
 	do("set local role statek_tool")
 	do(fmt.Sprintf("set local statement_timeout = %d", l.w.Timeout.Milliseconds()))
-	do("set local lock_timeout = 1000")
+	do(fmt.Sprintf("set local lock_timeout = %d", l.w.Timeout.Milliseconds()/5))
 	b.ExecParams(st.SQL, values, nil, nil, nil)
 	do("reset role")
 	do("set local statement_timeout to default")

@@ -27,14 +27,6 @@ where job_id = $1 and kind = 'model_replied'
 order by seq desc
 limit 1;
 
--- name: HistoryWithText :many
-select h.seq, h.kind, h.cell, h.call, h.at, h.payload, t.what
-from statek.history h
-join statek.job_timeline t on t.job_id = h.job_id and t.seq = h.seq
-where h.job_id = $1 and h.seq > $2
-order by h.seq
-limit sqlc.arg(max_rows)::integer;
-
 -- name: HistoryInsertFirst :exec
 insert into statek.history (job_id, seq, kind, at, payload)
 values ($1, 1, 'submitted', $2, sqlc.arg(payload)::text::json);

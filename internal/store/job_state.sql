@@ -1,9 +1,5 @@
 -- The hot row: one UPDATE per commit, all guarded by (job, epoch, owner) inside SQL.
 
--- name: JobClaim :one
-select claimed, epoch, previous
-from statek.claim(sqlc.arg(job)::uuid, sqlc.arg(worker)::uuid, sqlc.arg(held)::boolean);
-
 -- name: JobRelease :one
 select statek.release(sqlc.arg(job)::uuid, sqlc.arg(epoch)::bigint, sqlc.arg(owner)::uuid)::boolean as released;
 
@@ -42,9 +38,10 @@ values (sqlc.arg(job)::uuid, 'READY', sqlc.arg(core)::text::json, 1, sqlc.narg(w
 -- Everything a claim needs, in a snapshot taken after the claim.
 -- name: JobLoad :one
 select j.id, j.prefix, j.role, j.agent_id, j.agent_version, j.spec, j.locale, j.source, j.created_at,
-  s.core, s.seq, s.epoch, s.status
+  s.core, s.seq, s.epoch, s.owner, c.generation
 from statek.jobs j
 join statek.job_state s on s.job_id = j.id
+cross join statek.catalog c
 where j.id = $1;
 
 -- name: JobsWakeDue :many

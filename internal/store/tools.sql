@@ -1,3 +1,7 @@
+-- In the transaction that changes a tool or temporal.
+-- name: CatalogChanged :exec
+update statek.catalog set generation = generation + 1;
+
 -- Visible from a prefix: the nearest ancestor's newest version of each name.
 
 -- name: ToolsVisible :many

@@ -24,7 +24,7 @@ type Waits struct {
 	now  func() time.Time
 	// Rang, when set, is told after each commit that rang a doorbell. Set it before the first use.
 	Rang func()
-	// Timeout bounds one statement of a temporal; it is 5 s unless set.
+	// Timeout bounds one statement of a temporal, and a fifth of it the wait for one lock; 5 s unless set.
 	Timeout time.Duration
 
 	mu sync.Mutex

@@ -19,12 +19,7 @@ select
   coalesce((select array_agg(s.job_id) from statek.job_state s where s.owner = sqlc.arg(worker)::uuid), '{}')::uuid[] as owned,
   coalesce((select array_agg(s.epoch) from statek.job_state s where s.owner = sqlc.arg(worker)::uuid), '{}')::bigint[] as epochs,
   coalesce((select array_agg(s.job_id) from statek.job_state s where s.owner = sqlc.arg(worker)::uuid and s.rung), '{}')::uuid[] as rung,
-  exists (select from statek.waits w where w.due_at <= statek.now() + interval '1 second')::boolean as timers,
   exists (select from statek.job_state s where s.wake_at <= statek.now() + interval '1 second')::boolean as wakes,
-  exists (select from statek.dirty)::boolean as dirty,
-  exists (select from statek.wait_checks c
-    where c.settle_xid is null or c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot()))::boolean as unsettled,
-  exists (select from statek.wait_groups g where g.retry_at <= clock_timestamp())::boolean as retries,
   coalesce((select array_agg(w.id) from statek.workers w
     where w.dead_at is null and w.beat_at < clock_timestamp() - make_interval(secs => sqlc.arg(dead_after_seconds)::float8)), '{}')::uuid[] as silent;
 
@@ -33,6 +28,13 @@ update statek.workers set dead_at = clock_timestamp()
 where id = any(sqlc.arg(ids)::uuid[]) and dead_at is null
   and beat_at < clock_timestamp() - make_interval(secs => sqlc.arg(dead_after_seconds)::float8)
 returning id;
+
+-- A dead worker's sessions may sit in an open transaction that holds locks.
+-- name: WorkersCutOff :exec
+select pg_terminate_backend(pid)
+from pg_stat_activity
+where datname = current_database() and usename = current_user
+  and application_name = any(select 'statek worker ' || u.id from unnest(sqlc.arg(ids)::uuid[]) as u(id));
 
 -- Takes everything from workers that are dead or gone. The caller rings the jobs in the same transaction.
 -- name: JobsTakeOver :many
@@ -62,12 +64,13 @@ select s.job_id
 from statek.job_state s, horizon h
 where s.owner is null and s.parked_on is null and s.wake_at is null
   and s.status in ('READY', 'WARMING_UP', 'STARTED') and s.changed_at < h.at
-union
+union -- mail, except messages that a sleeping cell has not asked for
 select m.job_id
 from statek.mailbox m
 join statek.job_state s on s.job_id = m.job_id
 cross join horizon h
 where s.owner is null and s.parked_on is null and m.created_at < h.at
+  and (m.kind <> 'message' or s.status <> 'SUSPENDED' or s.blocked_on like '%message%')
 limit sqlc.arg(max_jobs)::integer;
 
 -- name: WorkersForget :exec

@@ -1,0 +1,266 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"statek/internal/agents"
+	"statek/internal/jobs"
+	"statek/internal/jsvm"
+	"statek/internal/temporal"
+)
+
+// sqlAttempts is how often a tool transaction that lost to a concurrent one is tried.
+const sqlAttempts = 5
+
+// grants lists what code may call, in a fixed order.
+func (r *run) grants() []jsvm.Grant {
+	list := make([]jsvm.Grant, 0, 8+len(r.catalog.Tools)+len(r.catalog.Temporals))
+	for _, b := range temporal.BuiltIns() {
+		list = append(list, jsvm.Grant{Name: b.Name, Wait: true, Signature: b.Signature, Doc: b.Doc})
+	}
+	for _, d := range toolDocs(r.catalog) {
+		_, wait := r.catalog.Temporals[d.Name]
+		list = append(list, jsvm.Grant{Name: d.Name, Wait: wait, Signature: d.Signature, Doc: d.Description})
+	}
+	return list
+}
+
+// toolDocs describes the catalog, sorted by name. A temporal wins over a tool of the same name.
+func toolDocs(c Catalog) []agents.ToolDoc {
+	docs := map[string]agents.ToolDoc{}
+	for name, t := range c.Tools {
+		docs[name] = t.Doc()
+	}
+	for name, t := range c.Temporals {
+		docs[name] = agents.WaitDoc(name, t.Def.Params, t.Def.Description)
+	}
+	list := make([]agents.ToolDoc, 0, len(docs))
+	for _, name := range slices.Sorted(maps.Keys(docs)) {
+		list = append(list, docs[name])
+	}
+	return list
+}
+
+func (r *run) class(name string) jobs.Class {
+	if _, ok := r.catalog.Temporals[name]; ok || temporal.BuiltIn(name) {
+		return jobs.Wait
+	}
+	return jobs.Tool
+}
+
+// perform starts the calls of one drain. Waits go into the buffer, tools to goroutines of their own. What
+// leaves the process is preceded by a commit of the intent. redo: the calls were interrupted before.
+func (d *drive) perform(ctx context.Context, calls []jobs.Pending, redo bool) error {
+	if slices.ContainsFunc(calls, d.external) {
+		if _, err := d.flush(ctx, false); err != nil {
+			return err
+		}
+	}
+	for _, p := range calls {
+		args, err := d.args(p)
+		if err != nil {
+			return err
+		}
+		if p.Class == jobs.Wait {
+			err = d.register(p, args)
+		} else {
+			err = d.startTool(p, args, redo)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *drive) external(p jobs.Pending) bool {
+	t, ok := d.catalog.Tools[p.Name]
+	return p.Class == jobs.Tool && ok && t.Kind != agents.SQLTool
+}
+
+// args finds the recorded arguments of a call.
+func (d *drive) args(p jobs.Pending) ([]json.RawMessage, error) {
+	for _, e := range d.log {
+		if ev, ok := e.Event.(jobs.CallIssued); ok && ev.Call == p.Call {
+			var args []json.RawMessage
+			if err := json.Unmarshal(ev.Args, &args); err != nil {
+				return nil, fmt.Errorf("engine: read the arguments of call %d: %w", p.Call, err)
+			}
+			return args, nil
+		}
+	}
+	return nil, fmt.Errorf("engine: call %d has no record", p.Call)
+}
+
+// register plans a wait. Wrong arguments reject the call; nothing is registered then.
+func (d *drive) register(p jobs.Pending, args []json.RawMessage) error {
+	scope := temporal.Scope{
+		Cell: d.number, Call: p.Call, Now: d.Now(), Prefix: d.rec.Spec.Prefix, JobCreated: d.rec.Spec.CreatedAt,
+	}
+	if t, ok := d.catalog.Temporals[p.Name]; ok {
+		scope.Def, scope.TemporalID = &t.Def, t.ID
+	}
+	spec, err := temporal.Plan(p.Name, args, scope)
+	if err != nil {
+		return d.settle(p, nil, typeError(err))
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.buffer.Waits = append(d.buffer.Waits, spec)
+	if spec.Kind == temporal.Message {
+		d.ring() // a message that came before it was asked for is still in the mailbox
+	}
+	return nil
+}
+
+func isGrouped(s temporal.Spec) bool { return s.Group != nil }
+
+func (d *drive) settle(p jobs.Pending, value json.RawMessage, f *jobs.Fault) error {
+	_, err := d.apply(d.settled(p, value, f))
+	return err
+}
+
+// settled makes the event of a call's end; a result over the limit becomes an error that says so.
+func (d *drive) settled(p jobs.Pending, value json.RawMessage, f *jobs.Fault) jobs.CallSettled {
+	if limit := d.Limits.WithDefaults().ResultBytes; f == nil && len(value) > limit {
+		value, f = nil, &jobs.Fault{Name: "ResultTooLarge", Code: "limit", Message: fmt.Sprintf(
+			"%s was done, but its result has %d bytes and the limit is %d: ask for less", p.Name, len(value), limit)}
+	}
+	if f == nil && value == nil {
+		value = json.RawMessage("null")
+	}
+	return jobs.CallSettled{Call: p.Call, Name: p.Name, Value: value, Error: f, Now: d.Now().UnixMilli()}
+}
+
+func typeError(err error) *jobs.Fault { return &jobs.Fault{Name: "TypeError", Message: err.Error()} }
+
+// startTool binds the arguments and performs the call in a goroutine.
+func (d *drive) startTool(p jobs.Pending, args []json.RawMessage, redo bool) error {
+	tool, ok := d.catalog.Tools[p.Name]
+	if !ok {
+		return d.settle(p, nil, &jobs.Fault{Name: "ReferenceError", Message: p.Name + " is no longer defined at prefix " + d.rec.Spec.Prefix})
+	}
+	values, err := agents.BindArgs(tool, args)
+	if err != nil {
+		return d.settle(p, nil, typeError(err))
+	}
+	if redo && tool.Once && tool.Kind != agents.SQLTool {
+		return d.settle(p, nil, &jobs.Fault{Name: "UnknownOutcomeError", Code: "unknown_outcome", Message: p.Name +
+			" was interrupted: it was sent at most once, perhaps even after you were told that its outcome is unknown"})
+	}
+	d.inflight++
+	d.wg.Go(func() {
+		if tool.Kind == agents.SQLTool {
+			d.results <- d.runSQL(p, tool, values)
+			return
+		}
+		d.results <- d.callOut(p, tool, values)
+	})
+	return nil
+}
+
+// runSQL performs a transactional tool: its effect, its result and everything buffered commit together.
+func (d *drive) runSQL(p jobs.Pending, tool agents.Tool, values map[string]json.RawMessage) result {
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	case <-d.work.Done():
+		return d.cancelled(p)
+	}
+	run := agents.SQLRun{
+		SQLCall: *tool.SQL, Values: values, Timeout: tool.Limit(),
+		Builtins: map[string]string{"job_id": d.rec.Job.String(), "prefix": d.rec.Spec.Prefix},
+	}
+	var err error
+	for range sqlAttempts {
+		err = d.SQL.RunTool(d.work, run, func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
+			return d.commitWith(p, value, f)
+		})
+		if err == nil {
+			return result{}
+		}
+		if !d.concurrent(err) {
+			break
+		}
+	}
+	switch {
+	case d.work.Err() != nil && errors.Is(context.Cause(d.work), errCellOver):
+		return d.cancelled(p)
+	case d.concurrent(err):
+		ev := d.settled(p, nil, &jobs.Fault{Name: "SQLError", Code: "40001", Message: fmt.Sprintf(
+			"%s lost to concurrent transactions %d times: try again later", p.Name, sqlAttempts)})
+		return result{settled: &ev}
+	default:
+		return result{err: err}
+	}
+}
+
+// commitWith applies the result and hands out the buffer as the tool's commit. The lock is held until the
+// commit has ended, so that commit order is the order of events.
+func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
+	d.mu.Lock()
+	job, entries, log, ready := d.job, len(d.buffer.Entries), len(d.log), len(d.ready)
+	if _, err := d.applyLocked(d.settled(p, value, f)); err != nil {
+		d.mu.Unlock()
+		return jobs.Commit{}, nil, err
+	}
+	ended := func(err error) {
+		defer d.mu.Unlock()
+		if err == nil {
+			d.emptied()
+			return
+		}
+		d.job, d.buffer.Entries = job, d.buffer.Entries[:entries]
+		d.log, d.ready = d.log[:log], d.ready[:ready]
+	}
+	return d.takeLocked(), ended, nil
+}
+
+// callOut performs an external call under its stable key. Its intent is already in history.
+func (d *drive) callOut(p jobs.Pending, tool agents.Tool, values map[string]json.RawMessage) result {
+	ctx, cancel := context.WithTimeoutCause(d.work, tool.Limit(), fmt.Errorf("%s did not answer within %s", tool.Name, tool.Limit()))
+	defer cancel()
+	key := fmt.Sprintf("%s/%d/%d", d.rec.Job, d.number, p.Call)
+	var value json.RawMessage
+	var f *jobs.Fault
+	if tool.Kind == agents.HTTPTool {
+		value, f = d.callHTTP(ctx, key, tool, values)
+	} else if fn, ok := d.GoTools[tool.Name]; ok {
+		var err error
+		if value, err = fn.Call(ctx, key, values); err != nil {
+			f = &jobs.Fault{Name: "ToolError", Message: err.Error()}
+		} else if value != nil && !json.Valid(value) {
+			value, f = nil, &jobs.Fault{Name: "ToolError", Message: tool.Name + " returned text that is not JSON"}
+		}
+	} else {
+		f = &jobs.Fault{Name: "ToolError", Message: tool.Name + " is a Go tool that this worker does not have"}
+	}
+	if d.work.Err() != nil {
+		return d.cancelled(p)
+	}
+	if ctx.Err() != nil && f != nil {
+		f = &jobs.Fault{Name: "TimeoutError", Code: "timeout", Message: context.Cause(ctx).Error()}
+	}
+	ev := d.settled(p, value, f)
+	return result{settled: &ev}
+}
+
+// cancelled is the end of a call whose cell is over, or whose run is.
+func (d *drive) cancelled(p jobs.Pending) result {
+	if cause := context.Cause(d.work); !errors.Is(cause, errCellOver) {
+		return result{err: cause}
+	}
+	ev := d.settled(p, nil, &jobs.Fault{Name: "CancelledError", Code: "cancelled", Message: p.Name +
+		" was cancelled because its cell was over; its outcome is unknown"})
+	return result{settled: &ev}
+}
+
+// concurrent reports that a transaction lost to another one and may be tried again.
+func (e *Engine) concurrent(err error) bool {
+	return err != nil && e.Concurrent != nil && e.Concurrent(err)
+}

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"statek/internal/agents"
+	"statek/internal/jobs"
+	"statek/internal/jsvm"
+	"statek/internal/providers"
+	"statek/internal/temporal"
+)
+
+// Jobs is the write path and what a run reads.
+type Jobs interface {
+	Claim(ctx context.Context, job jobs.ID, worker uuid.UUID, held bool) (jobs.Record, bool, error)
+	Commit(ctx context.Context, c jobs.Commit) (released bool, err error)
+	Release(ctx context.Context, h jobs.Hold) (bool, error)
+	ClearRung(ctx context.Context, h jobs.Hold) error
+	HandOver(ctx context.Context, h jobs.Hold) error
+	Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error)
+	Workspace(ctx context.Context, job jobs.ID) ([]jobs.Variable, error)
+	CellHistory(ctx context.Context, job jobs.ID, cell int) ([]jobs.Entry, error)
+	ModelHistory(ctx context.Context, job jobs.ID) ([]jobs.Entry, error)
+	LastReply(ctx context.Context, job jobs.ID) (jobs.ModelReplied, error)
+}
+
+// Library finds definitions.
+type Library interface {
+	Agent(ctx context.Context, id uuid.UUID) (agents.Definition, error)
+	Catalog(ctx context.Context, prefix string) (Catalog, error)
+}
+
+// SQLRunner performs SQL tools in the transaction that records their result.
+type SQLRunner interface {
+	RunTool(ctx context.Context, run agents.SQLRun,
+		settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)) error
+}
+
+// Waits looks at waits right after their registration.
+type Waits interface {
+	TryNow(ctx context.Context, waits ...temporal.Spec) error
+}
+
+// GoTool is a tool of the embedding program. It is an external call: after an interruption it is repeated
+// with the same key.
+type GoTool interface {
+	Call(ctx context.Context, key string, args map[string]json.RawMessage) (json.RawMessage, error)
+}
+
+// Catalog is what code may call, besides the built-ins.
+type Catalog struct {
+	Tools     map[string]agents.Tool
+	Temporals map[string]Temporal
+}
+
+// Temporal is one version of an SQL temporal.
+type Temporal struct {
+	ID  string
+	Def temporal.Definition
+}
+
+// Config is what an engine is made of.
+type Config struct {
+	Worker    uuid.UUID
+	Jobs      Jobs
+	Library   Library
+	SQL       SQLRunner
+	Waits     Waits
+	Machine   jsvm.Machine
+	Providers *providers.Registry
+	GoTools   map[string]GoTool
+	Client    *http.Client
+	Environ   func(string) string
+	Logger    *slog.Logger
+	// Now is the clock; Random yields seeds and jitter.
+	Now    func() time.Time
+	Random func() uint64
+	// Near is told when a timer is due soon.
+	Near func(time.Time)
+	// Unavailable reports errors that mean "the database is away": the job is dropped, not blamed.
+	Unavailable func(error) bool
+	// Concurrent reports errors that mean "another transaction was faster": the same may work again.
+	Concurrent func(error) bool
+	// ToolSlots bounds the tool transactions open at once, below the pool's size. Default 8.
+	ToolSlots int
+	// Limits of every cell.
+	Limits jsvm.Limits
+}
+
+// Engine drives the jobs of one worker.
+type Engine struct {
+	Config
+	slots chan struct{}
+	cache catalogs
+
+	mu       sync.Mutex
+	running  map[jobs.ID]*run
+	stopping context.Context // ended: hand over at the next good moment
+}
+
+// Reasons why a run stops early.
+var (
+	// ErrShutdown: the worker is told to stop.
+	ErrShutdown = errors.New("engine: the worker shuts down")
+	// ErrLostContact: no heartbeat got through for too long, so others may be taking over.
+	ErrLostContact = errors.New("engine: no contact with the database; the work is given up")
+)
+
+// New returns an engine. stopping ends when the worker should hand its jobs over.
+func New(cfg Config, stopping context.Context) *Engine {
+	if cfg.ToolSlots == 0 {
+		cfg.ToolSlots = 8
+	}
+	if cfg.Near == nil {
+		cfg.Near = func(time.Time) {}
+	}
+	return &Engine{Config: cfg, slots: make(chan struct{}, cfg.ToolSlots), running: map[jobs.ID]*run{}, stopping: stopping}
+}
+
+// Advance answers a doorbell: it drives the job until it sleeps or ends, or does nothing when another worker
+// has it. It never fails: what goes wrong is logged, and the job is found again by the sweeper.
+func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
+	if e.stopping.Err() != nil {
+		return // the sweeper of a worker that stays rings it again
+	}
+	if r := e.held(job); r != nil {
+		r.ring()
+	}
+	rec, claimed, err := e.Jobs.Claim(ctx, job, e.Worker, e.held(job) != nil)
+	switch {
+	case err != nil:
+		e.complain(ctx, "claim failed", job, err)
+		return
+	case !claimed:
+		if r := e.held(job); r != nil {
+			r.ring()
+		}
+		return
+	}
+	r := newRun(e, rec)
+	if !e.enter(r) {
+		return // a doubled doorbell came between; the heartbeat puts the claim right
+	}
+	defer e.leave(r)
+	if err := r.drive(ctx); err != nil {
+		e.settle(ctx, r, err)
+	}
+}
+
+// settle ends a run that failed. Most failures say that the job is somebody else's now, or that the
+// database is away: then there is nothing to write. A commit refused for good pauses the job.
+func (e *Engine) settle(ctx context.Context, r *run, err error) {
+	job := r.rec.Job
+	if cause := context.Cause(ctx); cause != nil {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	switch {
+	case errors.Is(err, jobs.ErrFenced), errors.Is(err, jobs.ErrUnknownOutcome), errors.Is(err, jsvm.ErrEngine),
+		errors.Is(err, ErrLostContact), e.Unavailable(err):
+		e.complain(ctx, "job dropped", job, err)
+		return
+	case errors.Is(err, ErrShutdown) || ctx.Err() != nil:
+		giveUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := e.Jobs.HandOver(giveUp, r.rec.Hold); err != nil {
+			e.complain(ctx, "hand-over failed", job, err)
+		}
+		return
+	}
+	e.complain(ctx, "job paused: its commit was refused", job, err)
+	rec, claimed, err2 := e.Jobs.Claim(ctx, job, e.Worker, false)
+	if err2 != nil || !claimed {
+		return
+	}
+	fresh := newRun(e, rec)
+	if _, err := fresh.apply(jobs.Halted{Reason: "internal error: " + err.Error()}); err != nil {
+		_, _ = e.Jobs.Release(ctx, rec.Hold)
+		return
+	}
+	if _, err := fresh.flush(ctx, true); err != nil {
+		e.complain(ctx, "pausing failed", job, err)
+	}
+}
+
+// Poke makes the run of a job read its mail; false when the job does not run here.
+func (e *Engine) Poke(job jobs.ID) bool {
+	r := e.held(job)
+	if r != nil {
+		r.ring()
+	}
+	return r != nil
+}
+
+// Running lists the jobs driven now, with their epochs.
+func (e *Engine) Running() map[jobs.ID]int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	m := make(map[jobs.ID]int64, len(e.running))
+	for id, r := range e.running {
+		m[id] = r.rec.Epoch
+	}
+	return m
+}
+
+func (e *Engine) held(job jobs.ID) *run {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.running[job]
+}
+
+func (e *Engine) enter(r *run) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running[r.rec.Job] != nil {
+		return false
+	}
+	e.running[r.rec.Job] = r
+	return true
+}
+
+func (e *Engine) leave(r *run) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.running, r.rec.Job)
+}
+
+func (e *Engine) complain(ctx context.Context, what string, job jobs.ID, err error) {
+	level := slog.LevelWarn
+	if errors.Is(err, jobs.ErrFenced) || errors.Is(err, context.Canceled) {
+		level = slog.LevelInfo
+	}
+	e.Logger.Log(ctx, level, what, slog.String("job_id", job.String()), slog.String("err", err.Error()))
+}

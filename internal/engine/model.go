@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"statek/internal/agents"
+	"statek/internal/jobs"
+	"statek/internal/providers"
+)
+
+// Back-off between the attempts of a model request, when the provider does not say how long to wait.
+const (
+	retryLeast = time.Second
+	retryMost  = time.Minute
+)
+
+// askModel records the attempt, sends it, and records what came back before anything acts on it.
+func (r *run) askModel(ctx context.Context, eff jobs.AskModel) ([]jobs.Effect, error) {
+	route, routeErr := r.agent.Route(r.agent.Difficulty(), r.Providers.Default())
+	ev := jobs.ModelRequested{Turn: eff.Turn, Attempt: eff.Attempt, Provider: route.Provider, Model: route.Upstream}
+	if _, err := r.apply(ev); err != nil {
+		return nil, err
+	}
+	if _, err := r.flush(ctx, false); err != nil {
+		return nil, err
+	}
+	var provider providers.Provider
+	if routeErr == nil {
+		provider, routeErr = r.Providers.Lookup(route.Provider)
+	}
+	if routeErr != nil {
+		return r.apply(jobs.ModelFailed{Turn: eff.Turn, Attempt: eff.Attempt, Error: routeErr.Error()})
+	}
+	req, err := r.request(ctx, eff.Turn, route)
+	if err != nil {
+		return nil, err
+	}
+	reply, stopped, err := r.complete(ctx, provider, req)
+	switch {
+	case stopped:
+		return nil, nil // mail has ended, paused or redirected the job
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return r.failed(eff, err)
+	default:
+		return r.replied(ctx, ev, reply)
+	}
+}
+
+// complete waits for the provider, and for mail: a cancelled or paused job's request is cancelled at once.
+func (r *run) complete(ctx context.Context, provider providers.Provider, req providers.Request) (reply providers.Reply, stopped bool, err error) {
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		reply, err = provider.Complete(asking, req)
+	}()
+	for {
+		select {
+		case <-answered:
+			return reply, false, err
+		case <-r.rung:
+			if mailErr := r.clearRungAndRead(ctx); mailErr != nil {
+				cancel()
+				<-answered
+				return reply, false, mailErr
+			}
+			if r.job.Model == nil || r.job.Status == jobs.Paused {
+				cancel()
+				<-answered
+				return reply, true, nil
+			}
+		}
+	}
+}
+
+func (r *run) failed(eff jobs.AskModel, cause error) ([]jobs.Effect, error) {
+	var perr *providers.Error
+	if !errors.As(cause, &perr) {
+		return nil, cause // not the provider's: the mailbox could not be read
+	}
+	ev := jobs.ModelFailed{Turn: eff.Turn, Attempt: eff.Attempt, Error: cause.Error()}
+	if wait, ok := providers.Retryable(cause); ok {
+		ev.Retryable = true
+		ev.RetryAt = r.Now().Add(max(wait, r.backOff(eff.Attempt))).UnixMilli()
+	}
+	return r.apply(ev)
+}
+
+// backOff doubles from one second to a minute, with up to half of it as jitter.
+func (e *Engine) backOff(attempt int) time.Duration {
+	d := min(retryLeast<<min(attempt-1, 10), retryMost)
+	return d/2 + time.Duration(e.Random()%uint64(d/2+1))
+}
+
+func (r *run) replied(ctx context.Context, req jobs.ModelRequested, reply providers.Reply) ([]jobs.Effect, error) {
+	ev := jobs.ModelReplied{Turn: req.Turn, Text: reply.Text, Provider: req.Provider, Model: req.Model, Note: reply.Note}
+	if reply.Model != "" {
+		ev.Model = reply.Model
+	}
+	style := r.agent.Style()
+	parsed, err := agents.ParseReply(style, reply.Text, agents.ReplyLimits{})
+	var bad *agents.ReplyError
+	switch {
+	case errors.As(err, &bad):
+		ev.Bad = bad.Error()
+		if bad.Reason == agents.TooLarge {
+			ev.Text = shorten(ev.Text, 4000)
+		}
+	case err != nil:
+		return nil, fmt.Errorf("engine: read the reply: %w", err)
+	default:
+		ev.Code = parsed.Code
+		ev.Final = style == agents.MDDialog && parsed.Code == ""
+	}
+	if ev.Usage, err = json.Marshal(reply.Usage); err != nil {
+		return nil, fmt.Errorf("engine: write usage: %w", err)
+	}
+	effects, err := r.apply(ev)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.buffer.Usage = append(r.buffer.Usage, jobs.Usage{
+		Seq: r.job.Seq, At: r.Now(), Provider: ev.Provider, Model: ev.Model,
+		Input: reply.Usage.InputTokens, Cached: reply.Usage.CachedTokens, Output: reply.Usage.OutputTokens, Cost: reply.Usage.Cost,
+	})
+	r.mu.Unlock()
+	_, err = r.flush(ctx, false)
+	return effects, err
+}
+
+// request writes the conversation from history.
+func (r *run) request(ctx context.Context, turn int, route agents.Route) (providers.Request, error) {
+	entries, err := r.Jobs.ModelHistory(ctx, r.rec.Job)
+	if err != nil {
+		return providers.Request{}, err
+	}
+	docs := toolDocs(r.catalog)
+	system, err := agents.RenderPrompt(r.agent, agents.Render{
+		Tools: docs, Params: r.rec.Spec.Params, SharedVars: r.rec.Spec.Shared, Locale: r.rec.Spec.Locale,
+	})
+	if err != nil {
+		return providers.Request{}, fmt.Errorf("engine: render the prompt of %s: %w", r.rec.Spec.Role, err)
+	}
+	return providers.Request{
+		Model:       route.Upstream,
+		Messages:    agents.Conversation(system, r.agent.Style(), dialogue(entries), r.agent.HintLocale(r.rec.Spec.Locale)),
+		Temperature: r.agent.Temperature(),
+		Key:         fmt.Sprintf("%s/turn/%d", r.rec.Job, turn),
+		Agent:       r.rec.Spec.Role,
+		Job:         r.rec.Job.String(),
+		Turn:        turn,
+	}, nil
+}

@@ -1,0 +1,300 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"statek/internal/agents"
+	"statek/internal/jobs"
+)
+
+// run is one stay of a job with this worker, from claim to release.
+type run struct {
+	*Engine
+	rec     jobs.Record
+	rung    chan struct{} // somebody rang: read the mail
+	agent   agents.Definition
+	catalog Catalog
+
+	// mu guards the job and its buffer: tool transactions settle their calls from their own goroutines.
+	mu     sync.Mutex
+	job    jobs.Job
+	buffer jobs.Commit        // applied, not committed
+	log    []jobs.Entry       // the open cell, recorded and buffered
+	ready  []jobs.CallSettled // settled, not delivered to the VM
+	pocket map[int64]bool     // mail that is in the buffer
+	vars   map[string]jobs.Variable
+	reply  *jobs.ModelReplied
+}
+
+func newRun(e *Engine, rec jobs.Record) *run {
+	return &run{Engine: e, rec: rec, job: rec.State, rung: make(chan struct{}, 1), pocket: map[int64]bool{}}
+}
+
+// ring makes the run read its mail soon.
+func (r *run) ring() {
+	select {
+	case r.rung <- struct{}{}:
+	default:
+	}
+}
+
+// drive does what the state machine says until the job is released.
+func (r *run) drive(ctx context.Context) error {
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	if err := r.takeOver(); err != nil {
+		return err
+	}
+	if err := r.readMail(ctx); err != nil {
+		return err
+	}
+	effects, err := r.apply(jobs.Claimed{})
+	for err == nil {
+		if r.stopping.Err() != nil {
+			return r.handOver(ctx)
+		}
+		var released bool
+		if effects, released, err = r.perform(ctx, effects); released {
+			return nil
+		}
+		if err == nil && len(effects) == 0 {
+			effects, err = r.apply(jobs.Claimed{})
+		}
+	}
+	return err
+}
+
+// load reads the definitions the run needs.
+func (r *run) load(ctx context.Context) error {
+	var err error
+	if r.agent, err = r.cache.agent(ctx, r.Library, r.rec.Spec.AgentID); err != nil {
+		return err
+	}
+	r.catalog, err = r.cache.catalog(ctx, r.Library, r.rec.Spec.Prefix, r.rec.Generation)
+	return err
+}
+
+// takeOver records that the previous owner died in the middle of something.
+func (r *run) takeOver() error {
+	if r.rec.Previous == uuid.Nil || r.job.Cell == nil && r.job.Model == nil {
+		return nil
+	}
+	_, err := r.apply(jobs.TakenOver{Worker: r.rec.Previous.String(), Epoch: r.rec.Epoch})
+	return err
+}
+
+// perform does the first effect; the others of its event are for a live VM and come again by themselves.
+func (r *run) perform(ctx context.Context, effects []jobs.Effect) (next []jobs.Effect, released bool, err error) {
+	switch eff := effects[0].(type) {
+	case jobs.StartCell:
+		next, err = r.startCell(ctx, eff)
+	case jobs.Execute:
+		next, err = r.execute(ctx)
+	case jobs.AskModel:
+		next, err = r.askModel(ctx, eff)
+	case jobs.Halt:
+		next, err = r.apply(jobs.Halted{Reason: eff.Reason})
+	case jobs.End:
+		next, err = r.apply(jobs.Finished{Outcome: eff.Outcome, Result: eff.Result, Error: eff.Error})
+	case jobs.Rest:
+		if !eff.Until.IsZero() {
+			r.Near(eff.Until)
+		}
+		released, err = r.rest(ctx)
+	}
+	return next, released, err
+}
+
+// apply gives one event to the state machine and buffers it.
+func (r *run) apply(ev jobs.Event) ([]jobs.Effect, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.applyLocked(ev)
+}
+
+func (r *run) applyLocked(ev jobs.Event) ([]jobs.Effect, error) {
+	now := r.Now()
+	cell := 0
+	if r.job.Cell != nil {
+		cell = r.job.Cell.Number
+	}
+	wasDone := r.job.Status == jobs.Done
+	job, effects, err := jobs.Step(r.job, ev, now)
+	if err != nil {
+		return nil, fmt.Errorf("engine: job %s: %w", r.rec.Job, err)
+	}
+	r.job = job
+	if _, asked := ev.(jobs.Claimed); asked {
+		return effects, nil
+	}
+	e := jobs.Entry{Seq: job.Seq, At: now, Event: ev}
+	e.Cell, e.Call = jobs.Place(ev, cell)
+	r.buffer.Entries = append(r.buffer.Entries, e)
+	r.buffer.Reopened = r.buffer.Reopened || wasDone && job.Status != jobs.Done
+	r.follow(e, cell)
+	return effects, nil
+}
+
+// follow keeps what a live VM or a replay needs of the open cell.
+func (r *run) follow(e jobs.Entry, cell int) {
+	switch ev := e.Event.(type) {
+	case jobs.CellStarted:
+		r.log = []jobs.Entry{e}
+	case jobs.CallIssued, jobs.Console, jobs.Slept:
+		r.log = append(r.log, e)
+	case jobs.CallSettled:
+		r.log = append(r.log, e)
+		r.ready = append(r.ready, ev)
+	case jobs.ModelReplied:
+		r.reply = &ev
+	}
+	if cell > 0 && r.job.Cell == nil {
+		r.log, r.ready = nil, nil
+		r.buffer.Withdraw = append(r.buffer.Withdraw, cell)
+	}
+}
+
+// flush commits the buffer, and with release gives the job up unless it was rung.
+func (r *run) flush(ctx context.Context, release bool) (released bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.buffer.Entries) == 0 && !release {
+		return false, nil
+	}
+	c := r.takeLocked()
+	c.Release = release
+	if released, err = r.Jobs.Commit(ctx, c); err != nil {
+		return false, err
+	}
+	r.emptied()
+	return released, nil
+}
+
+// takeLocked completes the buffer to a commit. The buffer is emptied when the commit has succeeded.
+func (r *run) takeLocked() jobs.Commit {
+	c := r.buffer
+	c.Hold, c.State = r.rec.Hold, r.job
+	c.BlockedOn, c.BlockedWhy = r.blocked()
+	return c
+}
+
+func (r *run) emptied() {
+	for _, w := range r.buffer.Waits {
+		if w.Due != nil {
+			r.Near(*w.Due)
+		}
+	}
+	r.buffer = jobs.Commit{}
+	clear(r.pocket)
+}
+
+// rest gives the job up. When it was rung meanwhile the mail is read, and the run goes on.
+func (r *run) rest(ctx context.Context) (released bool, err error) {
+	if released, err = r.flush(ctx, true); err != nil || released {
+		return released, err
+	}
+	if err := r.Jobs.ClearRung(ctx, r.rec.Hold); err != nil {
+		return false, err
+	}
+	return false, r.readMail(ctx)
+}
+
+// handOver gives the job up in the middle of its work and rings it.
+func (r *run) handOver(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.takeLocked()
+	c.HandOver = true
+	_, err := r.Jobs.Commit(ctx, c)
+	return err
+}
+
+// readMail applies what is in the mailbox. Rows are consumed by the commit that records them.
+func (r *run) readMail(ctx context.Context) error {
+	mail, err := r.Jobs.Mail(ctx, r.rec.Job)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range mail {
+		if r.pocket[m.ID] {
+			continue
+		}
+		events, later := jobs.Open(r.job, m, r.Now())
+		if later {
+			continue
+		}
+		for _, ev := range events {
+			if _, err := r.applyLocked(ev); err != nil {
+				return err
+			}
+		}
+		r.pocket[m.ID] = true
+		r.buffer.Mail = append(r.buffer.Mail, m.ID)
+	}
+	return nil
+}
+
+// blocked says what a job that does not run waits for: a word and a sentence.
+func (r *run) blocked() (string, string) {
+	switch j := r.job; {
+	case j.Status == jobs.Suspended && j.Cell != nil:
+		return openNames(j.Cell), "waits for " + r.describe(j.Cell)
+	case j.Status == jobs.Paused:
+		return "operator", "paused: " + j.Reason
+	case j.Status == jobs.Ready && j.RunAt > 0:
+		return "run_at", "starts at " + time.UnixMilli(j.RunAt).UTC().Format(time.RFC3339)
+	case j.Status == jobs.Started && j.Model != nil && j.Model.Failed:
+		return "retry", fmt.Sprintf("attempt %d of the model request failed; the next is due at %s",
+			j.Model.Attempt, time.UnixMilli(j.Model.RetryAt).UTC().Format(time.RFC3339))
+	case j.Status == jobs.Started && j.Model != nil:
+		return "model", "waits for the model's reply"
+	default:
+		return "", ""
+	}
+}
+
+func openNames(c *jobs.Cell) string {
+	var names []string
+	for _, p := range c.Open {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// describe writes the open calls with their arguments.
+func (r *run) describe(c *jobs.Cell) string {
+	args := map[int]string{}
+	for _, e := range r.log {
+		if ev, ok := e.Event.(jobs.CallIssued); ok {
+			args[ev.Call] = shorten(strings.Trim(string(ev.Args), "[]"), 120)
+		}
+	}
+	parts := make([]string, 0, len(c.Open))
+	for i, p := range c.Open {
+		if i == 5 {
+			parts = append(parts, fmt.Sprintf("%d more", len(c.Open)-i))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%s(%s)", p.Name, args[p.Call]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func shorten(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"statek/internal/jobs"
+)
+
+// Times of the liveness protocol. They are compared with the database's clock or the monotonic one, never
+// with another worker's.
+const (
+	BeatEvery = time.Second
+	// DeadAfter is how long a worker may be silent, and how long a sweeper must have been in contact itself
+	// before it says so: an outage of the database must not look like everybody's death.
+	DeadAfter = 5 * time.Second
+	// GiveUpAfter is how long a worker goes on without a beat of its own; it is done before others begin.
+	GiveUpAfter = 4 * time.Second
+)
+
+// Beat is what one heartbeat learns.
+type Beat struct {
+	Alive  bool
+	Owned  map[jobs.ID]int64
+	Rung   []jobs.ID
+	Wakes  bool
+	Silent []uuid.UUID
+}
+
+// Pulse is the heartbeat's own connection to the database.
+type Pulse interface {
+	Beat(ctx context.Context, worker uuid.UUID, deadAfter time.Duration) (Beat, error)
+	Close(ctx context.Context) error
+}
+
+// Chores are the jobs of nobody in particular.
+type Chores interface {
+	WakeDue(ctx context.Context, limit int) (int, error)
+	TakeOver(ctx context.Context) (int, error)
+	RingStray(ctx context.Context, limit int) (int, error)
+	Bury(ctx context.Context, ids []uuid.UUID, deadAfter time.Duration) ([]uuid.UUID, error)
+	Tidy(ctx context.Context) error
+	// LookAtWaits stamps, drains, settles, retries and fires what is due; it returns when to look again.
+	LookAtWaits(ctx context.Context) (time.Duration, error)
+	// SweepWaits looks at quiet groups and returns how many lost wake-ups it caught.
+	SweepWaits(ctx context.Context) (int, error)
+}
+
+// Keeper keeps one worker alive in the database's eyes, and does its share of the chores.
+type Keeper struct {
+	Engine *Engine
+	// Dial opens the heartbeat's connection and makes sure that the worker is registered.
+	Dial   func(ctx context.Context) (Pulse, error)
+	Chores Chores
+	Logger *slog.Logger
+	alarm  *alarm
+	strays map[jobs.ID]int64 // reported once; used by the heartbeat alone
+}
+
+// ErrDeclaredDead: others have declared this worker dead and taken its jobs. It must start anew under a
+// new id.
+var ErrDeclaredDead = errors.New("engine: this worker was declared dead")
+
+// NewKeeper returns a keeper; hints of near timers go to the alarm.
+func NewKeeper(k Keeper) *Keeper {
+	k.alarm, k.strays = newAlarm(), map[jobs.ID]int64{}
+	return &k
+}
+
+// Near asks to look at timers at a time.
+func (k *Keeper) Near(at time.Time) { k.alarm.set(at) }
+
+// Dirty asks to look at waits now.
+func (k *Keeper) Dirty() { k.alarm.set(time.Time{}) }
+
+// Beats sends heartbeats until ctx ends, and returns ErrLostContact or ErrDeclaredDead when the worker may
+// no longer work.
+func (k *Keeper) Beats(ctx context.Context) error {
+	var pulse Pulse
+	defer func() {
+		if pulse != nil {
+			_ = pulse.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	last := time.Now() //nolint:forbidigo // the monotonic clock is the point
+	var contact time.Time
+	ticker := time.NewTicker(BeatEvery)
+	defer ticker.Stop()
+	for {
+		sent := time.Now() //nolint:forbidigo // see above
+		beat, err := k.beat(ctx, &pulse, last.Add(GiveUpAfter))
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			contact = time.Time{}
+			if time.Since(last) >= GiveUpAfter { //nolint:forbidigo // see above
+				return fmt.Errorf("%w: %w", ErrLostContact, err)
+			}
+		case !beat.Alive:
+			return ErrDeclaredDead
+		default:
+			last = sent
+			if contact.IsZero() {
+				contact = sent
+			}
+			k.act(ctx, beat, sent.Sub(contact) >= DeadAfter)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func (k *Keeper) beat(ctx context.Context, pulse *Pulse, deadline time.Time) (Beat, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errors.New("the heartbeat got no answer"))
+	defer cancel()
+	if *pulse == nil {
+		p, err := k.Dial(ctx)
+		if err != nil {
+			return Beat{}, err
+		}
+		*pulse = p
+	}
+	beat, err := (*pulse).Beat(ctx, k.Engine.Worker, DeadAfter)
+	if err != nil {
+		_ = (*pulse).Close(context.WithoutCancel(ctx))
+		*pulse = nil
+	}
+	return beat, err
+}
+
+// act does what the beat calls for.
+func (k *Keeper) act(ctx context.Context, beat Beat, steady bool) {
+	for _, job := range beat.Rung {
+		k.Engine.Poke(job)
+	}
+	k.reconcile(ctx, beat)
+	if beat.Wakes {
+		k.alarm.set(time.Time{})
+	}
+	if steady && len(beat.Silent) > 0 {
+		silent := slices.DeleteFunc(slices.Clone(beat.Silent), func(id uuid.UUID) bool { return id == k.Engine.Worker })
+		dead, err := k.Chores.Bury(ctx, silent, DeadAfter)
+		k.say(ctx, "declaring workers dead", err)
+		for _, id := range dead {
+			k.Logger.WarnContext(ctx, "worker is dead: its jobs are taken over", slog.String("worker", id.String()))
+		}
+		if len(dead) > 0 {
+			k.takeOver(ctx)
+		}
+	}
+}
+
+// reconcile gives back what the database thinks this worker runs and it does not: a claim whose reply was
+// lost, a run that ended while the database was away. A job just claimed may not be in the table yet, so
+// only what two beats in a row report is given back.
+func (k *Keeper) reconcile(ctx context.Context, beat Beat) {
+	running := k.Engine.Running()
+	for job, epoch := range beat.Owned {
+		if e, ok := running[job]; ok && e == epoch {
+			delete(k.strays, job)
+			continue
+		}
+		if k.strays[job] != epoch {
+			k.strays[job] = epoch
+			continue
+		}
+		delete(k.strays, job)
+		err := k.Engine.Jobs.HandOver(ctx, jobs.Hold{Job: job, Epoch: epoch, Owner: k.Engine.Worker})
+		k.say(ctx, "giving back a stray job", err)
+	}
+}
+
+func (k *Keeper) takeOver(ctx context.Context) {
+	n, err := k.Chores.TakeOver(ctx)
+	k.say(ctx, "taking jobs over", err)
+	if n > 0 {
+		k.Logger.InfoContext(ctx, "took jobs over", slog.Int("jobs", n))
+	}
+}
+
+// Chore does this worker's share until ctx ends: timers and waits when they are due or touched, strays every
+// two seconds, tidying every minute.
+func (k *Keeper) Chore(ctx context.Context) error {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for n := 0; ; n++ {
+		k.timers(ctx)
+		if n%2 == 0 {
+			_, err := k.Chores.RingStray(ctx, 500)
+			k.say(ctx, "ringing stray jobs", err)
+			k.takeOver(ctx)
+		}
+		if n%60 == 30 {
+			k.say(ctx, "tidying", k.Chores.Tidy(ctx))
+			caught, err := k.Chores.SweepWaits(ctx)
+			k.say(ctx, "sweeping waits", err)
+			if caught > 0 {
+				k.Logger.ErrorContext(ctx, "the safety sweep caught lost wake-ups: please report this", slog.Int("waits", caught))
+			}
+		}
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-k.alarm.rang():
+				k.alarm.rearm()
+				k.timers(ctx)
+			case <-second.C:
+				waiting = false
+			}
+		}
+	}
+}
+
+// timers does what is due now.
+func (k *Keeper) timers(ctx context.Context) {
+	_, err := k.Chores.WakeDue(ctx, 500)
+	k.say(ctx, "waking due jobs", err)
+	again, err := k.Chores.LookAtWaits(ctx)
+	k.say(ctx, "looking at waits", err)
+	if again > 0 && again < 10*time.Second {
+		k.alarm.set(k.Engine.Now().Add(again))
+	}
+}
+
+func (k *Keeper) say(ctx context.Context, what string, err error) {
+	if err == nil || ctx.Err() != nil || k.Engine.Unavailable(err) || errors.Is(err, jobs.ErrFenced) {
+		return // the heartbeat says when the database is away
+	}
+	k.Logger.ErrorContext(ctx, what+" failed", slog.String("err", err.Error()))
+}

@@ -1,0 +1,104 @@
+package jobs_test
+
+import (
+	"encoding/json"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"statek/internal/jobs"
+)
+
+// check holds the job to what is always true.
+func (l *life) check(t *rapid.T) {
+	j := l.job
+	folded, err := jobs.Fold(l.history)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(folded, j); diff != "" {
+		t.Fatalf("the fold of the history (-) is not the job (+):\n%s", diff)
+	}
+	var back jobs.Job
+	if err := json.Unmarshal([]byte(encode(t, j)), &back); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(j, back); diff != "" {
+		t.Fatalf("JSON reads back as another job:\n%s", diff)
+	}
+	l.checkShape(t)
+	l.checkLimits(t)
+	l.checkClaim(t)
+}
+
+// checkShape: at most one thing is in flight, and every state means what it says.
+func (l *life) checkShape(t *rapid.T) {
+	j := l.job
+	inFlight := 0
+	for _, open := range []bool{j.Cell != nil, j.Model != nil, j.Code, j.Exit && j.Status != jobs.Done} {
+		if open {
+			inFlight++
+		}
+	}
+	c := j.Cell
+	for _, law := range []struct {
+		broken bool
+		says   string
+	}{
+		{inFlight > 1, "at most one of cell, model request, waiting code and exit is open"},
+		{(j.Status == jobs.Done) != (j.Outcome != ""), "an outcome means DONE"},
+		{j.Status == jobs.Done && inFlight > 0, "a DONE job has nothing open"},
+		{j.Status == jobs.Suspended && (c == nil || len(c.Open) == 0 || !c.OnlyWaits()), "a SUSPENDED job has open waits and nothing else"},
+		{j.Status == jobs.Ready && j.Turns+j.Cells > 0, "nothing of a READY job has run"},
+		{j.Status == jobs.WarmingUp && (j.Warm >= j.Blocks || j.Turns > 0), "a job that warms up has blocks left and no reply"},
+		{j.Status == jobs.Started && j.Warm < j.Blocks, "a STARTED job is warm"},
+		{(j.Reason != "") != (j.Status == jobs.Paused), "a reason means PAUSED"},
+		{j.Result != nil && !j.Exit && j.Outcome != jobs.Succeeded, "a result comes from exit"},
+	} {
+		if law.broken {
+			t.Fatalf("%s: %s", law.says, encode(t, j))
+		}
+	}
+}
+
+// checkLimits: budgets and attempts are never overdrawn.
+func (l *life) checkLimits(t *rapid.T) {
+	j := l.job
+	if m := j.Model; m != nil && m.Attempt > j.Limits.Attempts {
+		t.Fatalf("attempt %d of %d", m.Attempt, j.Limits.Attempts)
+	}
+	if spent := j.Turns - j.BaseTurns; spent > j.Limits.Turns {
+		t.Fatalf("%d turns of %d", spent, j.Limits.Turns)
+	}
+	if failed := j.Exceptions - j.BaseExceptions; failed > j.Limits.Exceptions {
+		t.Fatalf("%d failures of %d", failed, j.Limits.Exceptions)
+	}
+	if j.Streak > j.Limits.Consecutive {
+		t.Fatalf("%d failures in a row of %d", j.Streak, j.Limits.Consecutive)
+	}
+}
+
+// checkClaim: whoever claims the job hears what to do, and it is what the last event's owner heard.
+func (l *life) checkClaim(t *rapid.T) {
+	j := l.job
+	_, effects, err := jobs.Step(j, jobs.Claimed{}, l.now)
+	if err != nil || len(effects) != 1 {
+		t.Fatalf("a claim of %s: effects %v, error %v", showJob(j), effects, err)
+	}
+	if rest, ok := effects[0].(jobs.Rest); ok {
+		asleep := j.Status == jobs.Done || j.Status == jobs.Paused || j.Status == jobs.Suspended
+		if !asleep && !rest.Until.After(l.now) {
+			t.Fatalf("nothing to do, and it neither rests nor sleeps: %s", showJob(j))
+		}
+		if !asleep && !rest.Until.Equal(j.Wake()) {
+			t.Fatalf("rests until %s, but is woken at %s", rest.Until, j.Wake())
+		}
+	}
+	if len(l.effects) != 1 || j.Cell != nil || j.Model != nil && !j.Model.Failed {
+		return // a live VM or request knows more than a claim does
+	}
+	_, old := l.effects[0].(jobs.Rest) // the clock may have moved on since
+	if diff := cmp.Diff(effects, l.effects); diff != "" && !old {
+		t.Fatalf("%s: a claim (-) and the event's owner (+) hear different things:\n%s", sort(l.last), diff)
+	}
+}

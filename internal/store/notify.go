@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"statek/internal/jobs"
+)
+
+// Channels of pg_notify. Payloads are hints; the truth is in the tables.
+const (
+	// DirtyChannel: a watched write or a fact touched something that a wait depends on.
+	DirtyChannel = "statek_dirty"
+	// ChangedChannel: jobs whose history grew; the payload lists ids, or is empty for "many".
+	ChangedChannel = "statek_changed"
+	ringChannel    = "river.river_insert"
+	ringPayload    = `{"queue":"default"}`
+)
+
+// Notifier is the Bell of a process: it collects what was committed and sends one notification for all of
+// it every few milliseconds, on a connection outside the commits. A NOTIFY inside a commit would make every
+// commit of the cluster wait for one lock.
+type Notifier struct {
+	pool    *pgxpool.Pool
+	pause   time.Duration
+	rang    chan struct{}
+	changed chan jobs.ID
+}
+
+// NewNotifier returns a notifier that sends at most once every pause (5 ms when zero).
+func NewNotifier(pool *pgxpool.Pool, pause time.Duration) *Notifier {
+	if pause == 0 {
+		pause = 5 * time.Millisecond
+	}
+	return &Notifier{pool: pool, pause: pause, rang: make(chan struct{}, 1), changed: make(chan jobs.ID, 1024)}
+}
+
+// Rang implements Bell.
+func (n *Notifier) Rang() {
+	select {
+	case n.rang <- struct{}{}:
+	default:
+	}
+}
+
+// Changed implements Bell. When too many changes wait, the rest are dropped: followers also poll.
+func (n *Notifier) Changed(job jobs.ID) {
+	select {
+	case n.changed <- job:
+	default:
+	}
+}
+
+// Run sends until ctx ends. Errors are dropped: a lost notification costs latency, and the next one comes.
+func (n *Notifier) Run(ctx context.Context) error {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pause.C:
+		}
+		ring, ids := false, map[jobs.ID]bool{}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.rang:
+			ring = true
+		case id := <-n.changed:
+			ids[id] = true
+		}
+		ring = n.drain(ids) || ring
+		n.send(ctx, ring, ids)
+		pause.Reset(n.pause)
+	}
+}
+
+// drain takes what else is waiting.
+func (n *Notifier) drain(ids map[jobs.ID]bool) (ring bool) {
+	for {
+		select {
+		case <-n.rang:
+			ring = true
+		case id := <-n.changed:
+			ids[id] = true
+		default:
+			return ring
+		}
+	}
+}
+
+func (n *Notifier) send(ctx context.Context, ring bool, ids map[jobs.ID]bool) {
+	list := make([]string, 0, len(ids))
+	for id := range ids {
+		list = append(list, id.String())
+	}
+	payload := strings.Join(list, ",")
+	if len(payload) > 7900 {
+		payload = ""
+	}
+	const both = `select case when $1 then pg_notify($2, $3) end, case when $4 then pg_notify($5, $6) end`
+	_, _ = n.pool.Exec(ctx, both, ring, ringChannel, ringPayload, len(ids) > 0, ChangedChannel, payload)
+}

@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"statek/internal/jobs"
+	"statek/internal/store/db"
+)
+
+// Store reads and writes everything in schema statek. It is safe for concurrent use.
+type Store struct {
+	pool  *pgxpool.Pool
+	q     *db.Queries
+	bell  Bell
+	Waits *Waits
+}
+
+// Bell is told, after a commit, what happened in it: that somebody was rung, and which job changed. It must
+// not block; losing a call only costs latency.
+type Bell interface {
+	Rang()
+	Changed(job jobs.ID)
+}
+
+// New returns a store over the pool. A nil bell is silent.
+func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
+	if bell == nil {
+		bell = silent{}
+	}
+	waits := NewWaits(pool, now)
+	waits.Rang = bell.Rang
+	return &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
+}
+
+type silent struct{}
+
+func (silent) Rang()           {}
+func (silent) Changed(jobs.ID) {}
+
+// ErrNotFound: there is no such row.
+var ErrNotFound = errors.New("store: not found")
+
+// wrap names what failed and turns driver errors into those that callers branch on.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	what := fmt.Sprintf(format, args...)
+	var pg *pgconn.PgError
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("store: %s: %w", what, ErrNotFound)
+	case errors.As(err, &pg) && pg.Code == "ST001":
+		return fmt.Errorf("store: %s: %w", what, jobs.ErrFenced)
+	default:
+		return fmt.Errorf("store: %s: %w", what, err)
+	}
+}
+
+// Unavailable reports whether err means that the database cannot be reached or is starting or stopping:
+// the same call may work later.
+func Unavailable(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code[:2] {
+		case "57", "53", "08": // shutdown or starting, too many connections, connection trouble
+			return pg.Code != "57014" // statement timeout
+		}
+		return false
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || pgconn.SafeToRetry(err) || errors.Is(err, jobs.ErrUnknownOutcome) {
+		return true
+	}
+	return err != nil && (strings.Contains(err.Error(), "conn closed") || pgconn.Timeout(err))
+}
+
+// text makes a string storable in a text column: Postgres refuses NUL and invalid UTF-8.
+func text(s string) string {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return strings.ReplaceAll(s, "\x00", "\uFFFD")
+}
+
+// textOrNull is text, with null for the empty string.
+func textOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	s = text(s)
+	return &s
+}
+
+// Ping asks the database for one round trip.
+func (s *Store) Ping(ctx context.Context) error { return wrap(s.pool.Ping(ctx), "ping") }

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"statek/internal/jobs"
+	"statek/internal/store/db"
+)
+
+// Worker is one worker process as others see it. Its ID is fresh for every start.
+type Worker struct {
+	ID       uuid.UUID
+	Host     string
+	PID      int
+	Version  string
+	Prefixes []string
+}
+
+// Tick is what one heartbeat learns.
+type Tick struct {
+	// Alive is false when a sweeper has declared this worker dead: it must stop and come back under a new id.
+	Alive bool
+	// Owned are the jobs that the database thinks this worker runs, with their epochs.
+	Owned map[jobs.ID]int64
+	// Rung are the owned jobs that have mail.
+	Rung []jobs.ID
+	// Wakes says that jobs' own timers are due, for anybody.
+	Wakes bool
+	// Silent are workers without a recent beat that nobody has declared dead.
+	Silent []uuid.UUID
+}
+
+// Heart is the heartbeat's own connection: a worker whose pool is busy must still be heard.
+type Heart struct{ conn *pgx.Conn }
+
+// NewHeart wraps a connection that nothing else uses.
+func NewHeart(conn *pgx.Conn) *Heart { return &Heart{conn} }
+
+// Close ends the connection.
+func (h *Heart) Close(ctx context.Context) error { return h.conn.Close(ctx) }
+
+// Register makes the worker known. It must happen before the first claim.
+func (h *Heart) Register(ctx context.Context, w Worker) error {
+	return wrap(db.New(h.conn).WorkerRegister(ctx, db.WorkerRegisterParams{
+		ID: w.ID, Host: text(w.Host), Pid: int32(w.PID), Version: w.Version, Prefixes: w.Prefixes,
+	}), "register worker %s", w.ID)
+}
+
+// Leave removes the worker: what it still owns is free at once.
+func (h *Heart) Leave(ctx context.Context, id uuid.UUID) error {
+	return wrap(db.New(h.conn).WorkerGone(ctx, id), "remove worker %s", id)
+}
+
+// Beat is the one combined statement of every second.
+func (h *Heart) Beat(ctx context.Context, id uuid.UUID, deadAfter time.Duration) (Tick, error) {
+	row, err := db.New(h.conn).WorkerTick(ctx, db.WorkerTickParams{Worker: id, DeadAfterSeconds: deadAfter.Seconds()})
+	if err != nil {
+		return Tick{}, wrap(err, "heartbeat of worker %s", id)
+	}
+	t := Tick{
+		Alive: row.Alive, Owned: make(map[jobs.ID]int64, len(row.Owned)), Rung: row.Rung,
+		Wakes: row.Wakes, Silent: row.Silent,
+	}
+	for i, job := range row.Owned {
+		t.Owned[job] = row.Epochs[i]
+	}
+	return t, nil
+}
+
+// WakeDue rings jobs whose own timer (run_at, the next attempt) has come.
+func (s *Store) WakeDue(ctx context.Context, limit int) (int, error) {
+	return s.ringing(ctx, "wake due jobs", func(q *db.Queries) ([]jobs.ID, error) {
+		return q.JobsWakeDue(ctx, int32(limit))
+	})
+}
+
+// TakeOver frees and rings every job of workers that are dead or gone.
+func (s *Store) TakeOver(ctx context.Context) (int, error) {
+	return s.ringing(ctx, "take over jobs", func(q *db.Queries) ([]jobs.ID, error) { return q.JobsTakeOver(ctx) })
+}
+
+// RingStray rings jobs that have work, no owner and, it seems, no doorbell.
+func (s *Store) RingStray(ctx context.Context, limit int) (int, error) {
+	return s.ringing(ctx, "ring stray jobs", func(q *db.Queries) ([]jobs.ID, error) { return q.JobsStray(ctx, int32(limit)) })
+}
+
+// ringing rings what pick returns, in the same transaction.
+func (s *Store) ringing(ctx context.Context, what string, pick func(*db.Queries) ([]jobs.ID, error)) (int, error) {
+	var ids []jobs.ID
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		q := db.New(tx)
+		var err error
+		if ids, err = pick(q); err != nil || len(ids) == 0 {
+			return err
+		}
+		return q.Ring(ctx, db.RingParams{Jobs: ids})
+	})
+	if err == nil && len(ids) > 0 {
+		s.bell.Rang()
+	}
+	return len(ids), wrap(err, "%s", what)
+}
+
+// Bury declares silent workers dead and removes their doorbells.
+func (s *Store) Bury(ctx context.Context, ids []uuid.UUID, deadAfter time.Duration) ([]uuid.UUID, error) {
+	var dead []uuid.UUID
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var err error
+		dead, err = db.New(tx).WorkersBury(ctx, db.WorkersBuryParams{Ids: ids, DeadAfterSeconds: deadAfter.Seconds()})
+		return err
+	})
+	if err == nil && len(dead) > 0 {
+		err = s.q.WorkersCutOff(ctx, dead)
+	}
+	return dead, wrap(err, "bury workers")
+}
+
+// WorkerName is the application_name of a worker's sessions.
+func WorkerName(id uuid.UUID) string { return "statek worker " + id.String() }
+
+// Tidy removes what nobody needs: doorbells and rows of dead workers, old idempotency keys; and prepares
+// the next months' partitions.
+func (s *Store) Tidy(ctx context.Context) error {
+	if _, err := s.q.DoorbellsBury(ctx); err != nil {
+		return wrap(err, "remove dead doorbells")
+	}
+	if err := s.q.WorkersForget(ctx); err != nil {
+		return wrap(err, "forget dead workers")
+	}
+	if err := s.q.IdempotencyExpire(ctx); err != nil {
+		return wrap(err, "expire idempotency keys")
+	}
+	return wrap(s.q.EnsurePartitions(ctx), "prepare partitions")
+}

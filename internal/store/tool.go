@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"statek/internal/agents"
+	"statek/internal/jobs"
+	"statek/internal/sqldef"
+	"statek/internal/temporal"
+)
+
+// RunTool performs an SQL tool and commits what settle makes of its result, in one transaction. The
+// statement runs in a savepoint, as role statek_tool: its failure is a result like any other and leaves the
+// transaction usable for the record. The fence comes last, so a slow tool holds no lock on the job.
+//
+// settle is called at most once, with a value or a fault, and returns the commit and a function that is
+// told how it ended. An error of settle rolls everything back.
+func (s *Store) RunTool(ctx context.Context, call agents.SQLRun,
+	settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error),
+) error {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{})
+	if err != nil {
+		return wrap(err, "begin tool transaction")
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	value, fault, err := runStatement(ctx, tx, call)
+	if err != nil {
+		return err
+	}
+	commit, ended, err := settle(value, fault)
+	if err != nil {
+		return err
+	}
+	err = s.CommitIn(ctx, tx, commit)
+	ended(err)
+	return err
+}
+
+// runStatement returns the tool's value, or its failure as a fault; an error means that the transaction is
+// lost and the call may be repeated.
+func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun) (json.RawMessage, *jobs.Fault, error) {
+	values, err := bind(call)
+	if err != nil {
+		return nil, &jobs.Fault{Name: "TypeError", Message: err.Error()}, nil
+	}
+	enter := &pgx.Batch{}
+	enter.Queue("savepoint tool")
+	enter.Queue("set local role statek_tool")
+	enter.Queue("select set_config('statement_timeout', $1, true)", fmt.Sprintf("%dms", call.Timeout.Milliseconds()))
+	if err := tx.SendBatch(ctx, enter).Close(); err != nil {
+		return nil, nil, wrap(err, "enter tool")
+	}
+	value, err := query(ctx, tx, call.SQLCall, values)
+	var pg *pgconn.PgError
+	switch {
+	case err == nil:
+		return value, nil, wrap(leave(ctx, tx, "release savepoint tool"), "leave tool")
+	case errors.As(err, &pg) && retryable(pg):
+		return nil, nil, wrap(err, "run tool")
+	case errors.As(err, &pg):
+		fault := &jobs.Fault{Name: "SQLError", Code: pg.Code, Message: sentence(pg)}
+		return nil, fault, wrap(leave(ctx, tx, "rollback to savepoint tool"), "leave tool")
+	default:
+		return nil, nil, wrap(err, "run tool")
+	}
+}
+
+// bind lists the parameters as texts; Postgres reads them by the casts in the statement.
+func bind(call agents.SQLRun) ([]any, error) {
+	args, err := json.Marshal(call.Values)
+	if err != nil {
+		return nil, fmt.Errorf("store: read arguments: %w", err)
+	}
+	st := sqldef.Statement{SQL: call.Text, Args: call.Args}
+	texts, err := temporal.Bind(st, call.Params, args, call.Builtins)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]any, len(texts))
+	for i, t := range texts {
+		if t != nil {
+			values[i] = text(string(t))
+		}
+	}
+	return values, nil
+}
+
+// leave ends the savepoint, drops the tool's role and its timeout.
+func leave(ctx context.Context, tx pgx.Tx, how string) error {
+	b := &pgx.Batch{}
+	b.Queue(how)
+	b.Queue("reset role")
+	b.Queue("set local statement_timeout = 0")
+	return tx.SendBatch(ctx, b).Close()
+}
+
+// retryable reports failures that come from concurrency, not from the statement.
+func retryable(pg *pgconn.PgError) bool {
+	return pg.Code == "40001" || pg.Code == "40P01" || pg.Code[:2] == "57" && pg.Code != "57014"
+}
+
+func sentence(pg *pgconn.PgError) string {
+	msg := pg.Message
+	if pg.Detail != "" {
+		msg += " (" + pg.Detail + ")"
+	}
+	if pg.Hint != "" {
+		msg += ". Hint: " + pg.Hint
+	}
+	return msg
+}
+
+// query runs the statement. Postgres itself writes the JSON, so numbers stay exact.
+func query(ctx context.Context, tx pgx.Tx, call agents.SQLCall, values []any) (json.RawMessage, error) {
+	if call.Returns == "none" {
+		tag, err := tx.Exec(ctx, call.Text, values...)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(tag.RowsAffected())
+	}
+	rows, err := tx.Query(ctx, "with call as ("+call.Text+"\n) select row_to_json(call)::text from call", values...)
+	if err != nil {
+		return nil, err
+	}
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	return shape(call.Returns, texts)
+}
+
+// shape makes the tool's value out of its rows.
+func shape(returns string, rows []string) (json.RawMessage, error) {
+	switch {
+	case returns == "many" || returns == "":
+		out := []byte{'['}
+		for i, r := range rows {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = append(out, r...)
+		}
+		return append(out, ']'), nil
+	case len(rows) == 0:
+		return json.RawMessage("null"), nil
+	case returns == "one":
+		return json.RawMessage(rows[0]), nil
+	default:
+		return firstValue(rows[0])
+	}
+}
+
+// firstValue returns the first column of a row_to_json object, verbatim.
+func firstValue(row string) (json.RawMessage, error) {
+	dec := json.NewDecoder(strings.NewReader(row))
+	for range 2 { // the brace and the first key
+		if _, err := dec.Token(); err != nil {
+			return nil, fmt.Errorf("store: read tool value: %w", err)
+		}
+	}
+	var v json.RawMessage
+	if err := dec.Decode(&v); err != nil {
+		return nil, fmt.Errorf("store: read tool value: %w", err)
+	}
+	return v, nil
+}
