@@ -3,7 +3,6 @@ package jobs_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -106,8 +105,15 @@ func (l *life) apply(t *rapid.T, ev jobs.Event) error {
 	return nil
 }
 
-// terminal: a job leaves DONE only by a message after success, or by resume.
+// terminal: a job leaves DONE only by a message after success or by resume, and PAUSED only by resume or its end.
 func (l *life) terminal(t *rapid.T, before, next jobs.Job, ev jobs.Event) {
+	if before.Status == jobs.Paused && next.Status != jobs.Paused {
+		switch ev.(type) {
+		case jobs.Resumed, jobs.Finished:
+		default:
+			t.Fatalf("%s ended a pause", sort(ev))
+		}
+	}
 	if before.Status != jobs.Done || next.Status == jobs.Done {
 		return
 	}
@@ -280,5 +286,5 @@ func encode(t *rapid.T, job jobs.Job) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("%s", b)
+	return string(b)
 }
