@@ -118,6 +118,7 @@ func withMigrator(ctx context.Context, databaseURL string, fn func(*migrator) er
 
 func newMigrator(db *sql.DB) (*migrator, error) {
 	driver, err := pgxmigrate.WithInstance(db, &pgxmigrate.Config{
+		SchemaName:            "public",
 		MigrationsTable:       migrationsTable,
 		MigrationsTableQuoted: true,
 	})

@@ -47,7 +47,9 @@ type Server struct {
 }
 
 const (
-	superuser   = "statek"
+	// Not "statek": a schema named like the user comes first in the search path, and the tables that an
+	// application makes without naming a schema would land among ours.
+	superuser   = "postgres"
 	startBudget = 60 * time.Second
 )
 
