@@ -110,6 +110,7 @@ func BaseURL(text string) (string, error) {
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return "", errURLSecret
 	}
-	base := strings.TrimRight(u.String(), "/")
-	return strings.TrimRight(strings.TrimSuffix(base, "/chat/completions"), "/"), nil
+	path := strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/chat/completions")
+	u.Path, u.RawPath = strings.TrimRight(path, "/"), ""
+	return u.String(), nil
 }
