@@ -1,0 +1,217 @@
+package jsvm
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dop251/goja"
+)
+
+// builtins are the names besides the grants that a cell can neither declare nor assign.
+var builtins = []string{"print", "console", "docs", "tools", "exit", "panic", "undefined", "NaN", "Infinity", "globalThis"}
+
+func (s *session) isProtected(name string) bool {
+	return slices.Contains(builtins, name) || slices.ContainsFunc(s.grants, func(g Grant) bool { return g.Name == name })
+}
+
+// installHosts adds print, console, docs, tools, exit, panic and the grants as read-only globals.
+func (s *session) installHosts() error {
+	console := s.vm.NewObject()
+	printer := s.native("print", 0, func(call goja.FunctionCall) goja.Value {
+		s.print(s.js.line(call.Arguments))
+		return goja.Undefined()
+	})
+	for _, level := range []string{"log", "info", "warn", "error", "debug"} {
+		f := s.native(level, 0, func(call goja.FunctionCall) goja.Value {
+			s.print(s.js.line(call.Arguments))
+			return goja.Undefined()
+		})
+		if err := s.fix(console, level, f); err != nil {
+			return err
+		}
+	}
+	hosts := map[string]goja.Value{
+		"print": printer, "console": console,
+		"docs":  s.native("docs", 1, s.docs),
+		"tools": s.native("tools", 0, s.tools),
+		"exit":  s.native("exit", 1, s.exit),
+		"panic": s.native("panic", 1, func(call goja.FunctionCall) goja.Value {
+			s.print("panic: " + s.js.line(call.Arguments))
+			return goja.Undefined()
+		}),
+	}
+	for _, name := range []string{"print", "console", "docs", "tools", "exit", "panic"} {
+		if err := s.fix(s.vm.GlobalObject(), name, hosts[name]); err != nil {
+			return err
+		}
+	}
+	if _, err := s.js.call(s.js.preventExtensions, console); err != nil {
+		return err
+	}
+	for _, g := range s.grants {
+		if err := s.fix(s.vm.GlobalObject(), g.Name, s.native(g.Name, 0, func(call goja.FunctionCall) goja.Value { return s.hostCall(g, call) })); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) native(name string, length int, f func(goja.FunctionCall) goja.Value) goja.Value {
+	o := s.vm.ToValue(f).(*goja.Object)
+	_ = o.DefineDataProperty("name", s.vm.ToValue(name), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+	_ = o.DefineDataProperty("length", s.vm.ToValue(length), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+	s.js.must(s.js.preventExtensions, o)
+	return o
+}
+
+func (s *session) fix(o *goja.Object, name string, v goja.Value) error {
+	if err := o.DefineDataProperty(name, v, goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE); err != nil {
+		return fmt.Errorf("jsvm: define %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *session) print(line string) {
+	if s.cell == nil {
+		return
+	}
+	s.cell.hash.add("print", line)
+	s.cell.console.add(line)
+}
+
+// hostCall makes a numbered call, or rejects without a number when a limit is reached.
+func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
+	c := s.cell
+	promise, resolve, reject := s.vm.NewPromise()
+	value := s.vm.ToValue(promise)
+	refuse := func(name, code, message string) goja.Value {
+		_ = reject(s.js.must(s.js.makeError, s.vm.ToValue(name), s.vm.ToValue(message), s.vm.ToValue(code)))
+		return value
+	}
+	if c == nil || c.exit != nil {
+		return refuse("Error", "", g.Name+" was called outside of a cell")
+	}
+	args, problem := s.encodeArgs(g.Name, call.Arguments)
+	switch {
+	case problem != nil:
+		_ = reject(problem)
+		return value
+	case len(args) > s.limits.ArgBytes:
+		return refuse("LimitError", "limit", fmt.Sprintf("the arguments of %s have %d bytes; the limit is %d (arg_bytes); pass less, or in several calls", g.Name, len(args), s.limits.ArgBytes))
+	case c.open >= s.limits.PendingCalls:
+		return refuse("LimitError", "limit", fmt.Sprintf("%d calls are pending; the limit is %d (pending_calls); await some before making more", c.open, s.limits.PendingCalls))
+	case c.made >= s.limits.TotalCalls:
+		return refuse("LimitError", "limit", fmt.Sprintf("this cell has made %d calls; the limit is %d (total_calls); go on in another cell", c.made, s.limits.TotalCalls))
+	}
+	c.made++
+	c.open++
+	if !g.Wait {
+		c.tools++
+	}
+	made := Call{ID: c.made, Name: g.Name, Args: args}
+	c.calls[made.ID] = &pendingCall{name: g.Name, wait: g.Wait, resolve: resolve, reject: reject}
+	c.hash.call(made)
+	if made.ID > len(c.recorded) {
+		c.fresh = append(c.fresh, made)
+		return value
+	}
+	if want := c.recorded[made.ID-1]; want.Name != made.Name || string(want.Args) != string(made.Args) {
+		c.diverged = &DivergedError{Call: made.ID, Want: describeCall(want), Got: describeCall(made)}
+		s.vm.Interrupt(c.diverged)
+	}
+	return value
+}
+
+// encodeArgs writes arguments as plain JSON; problem is what the call rejects with.
+func (s *session) encodeArgs(name string, args []goja.Value) (text []byte, problem goja.Value) {
+	list := make([]any, len(args))
+	for i, a := range args {
+		if s.js.kind(a) == "Promise" {
+			return nil, s.vm.NewTypeError("argument %d of %s is a promise; await it first", i+1, name)
+		}
+		list[i] = a
+	}
+	v, err := s.js.call(s.js.stringify, s.vm.NewArray(list...))
+	if err != nil {
+		if ex, ok := err.(*goja.Exception); ok { //nolint:errorlint // goja returns it unwrapped
+			return nil, ex.Value()
+		}
+		panic(err) // an interrupt: goja carries it on
+	}
+	return []byte(v.String()), nil
+}
+
+// exit ends the cell at once: an interrupt runs no further code, not even finally blocks.
+func (s *session) exit(call goja.FunctionCall) goja.Value {
+	c := s.cell
+	if c == nil || c.exit != nil {
+		return goja.Undefined()
+	}
+	exit := &Exit{}
+	if v := call.Argument(0); !goja.IsUndefined(v) {
+		text, err := s.js.call(s.js.stringify, v)
+		if err != nil {
+			panic(err)
+		}
+		if goja.IsUndefined(text) {
+			panic(s.vm.NewTypeError("exit takes a value that JSON can express, not %s", s.js.render(v)))
+		}
+		exit.Result = []byte(text.String())
+	}
+	c.exit = exit
+	c.hash.add("exit", string(exit.Result))
+	s.vm.Interrupt(exit)
+	return goja.Undefined()
+}
+
+// docs returns the description of one tool.
+func (s *session) docs(call goja.FunctionCall) goja.Value {
+	name := call.Argument(0).String()
+	if f, ok := call.Argument(0).(*goja.Object); ok {
+		if v := s.js.data(f, "name"); v != nil {
+			name = v.String()
+		}
+	}
+	for _, g := range s.grants {
+		if g.Name == name {
+			text := signature(g)
+			if g.Doc != "" {
+				text += "\n\n" + strings.TrimSpace(g.Doc)
+			}
+			return s.vm.ToValue(text)
+		}
+	}
+	names := make([]string, 0, len(s.grants))
+	for _, g := range s.grants {
+		names = append(names, g.Name)
+	}
+	panic(s.vm.NewTypeError("there is no tool '%s'; there are: %s", name, strings.Join(names, ", ")))
+}
+
+func signature(g Grant) string {
+	if g.Signature == "" {
+		return "declare function " + g.Name + "(...args: any[]): Promise<any>"
+	}
+	return g.Signature
+}
+
+// tools lists what may be called.
+func (s *session) tools(goja.FunctionCall) goja.Value {
+	type entry struct {
+		Name        string `json:"name"`
+		Signature   string `json:"signature"`
+		Description string `json:"description,omitempty"`
+	}
+	list := []entry{}
+	for _, g := range s.grants {
+		first, _, _ := strings.Cut(strings.TrimSpace(g.Doc), "\n")
+		list = append(list, entry{g.Name, signature(g), first})
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic(s.vm.NewGoError(err))
+	}
+	return s.js.must(s.js.parse, s.vm.ToValue(string(text)))
+}

@@ -1,0 +1,141 @@
+package jsvm
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dop251/goja"
+	"github.com/dop251/goja/parser"
+)
+
+//go:embed prelude_v1.js
+var preludeV1 string
+
+// InProcess is the Machine that runs cells in this process. It bounds what can be bounded from inside; a
+// hostile script can still exhaust the process (see doc.go), which is what the sandbox child is for.
+type InProcess struct {
+	preludes map[int]func() (*goja.Program, error)
+	globals  func() (map[string]bool, error)
+}
+
+// NewInProcess returns a machine. Call PinUTC first when the process may run in another time zone.
+func NewInProcess() *InProcess {
+	m := &InProcess{}
+	m.preludes = map[int]func() (*goja.Program, error){
+		1: sync.OnceValues(func() (*goja.Program, error) { return compilePrelude("prelude_v1", preludeV1) }),
+	}
+	m.globals = sync.OnceValues(m.globalNames)
+	return m
+}
+
+// PinUTC makes UTC the time zone of the process. goja takes the zone of local dates from time.Local and
+// nowhere else, so a machine in another zone would not replay. Call it first in main, before anything
+// reads the clock.
+func PinUTC() { time.Local = time.UTC }
+
+// ErrTimeZone: the process does not run in UTC, so replays on other machines would differ.
+var ErrTimeZone = errors.New("jsvm: process is not in UTC: call jsvm.PinUTC first in main")
+
+func compilePrelude(name, source string) (*goja.Program, error) {
+	ast, err := parser.ParseFile(nil, name, source, 0, parser.WithDisableSourceMaps)
+	if err != nil {
+		return nil, fmt.Errorf("jsvm: parse %s: %w", name, err)
+	}
+	program, err := goja.CompileAST(ast, true)
+	if err != nil {
+		return nil, fmt.Errorf("jsvm: compile %s: %w", name, err)
+	}
+	return program, nil
+}
+
+// Open implements Machine.
+func (m *InProcess) Open(ctx context.Context, setup Setup) (Session, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("jsvm: open session: %w", context.Cause(ctx))
+	}
+	s, err := m.open(setup)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (m *InProcess) open(setup Setup) (s *session, err error) {
+	if !inUTC() {
+		return nil, ErrTimeZone
+	}
+	engine := setup.Engine
+	if engine == 0 {
+		engine = Engine
+	}
+	prelude, ok := m.preludes[engine]
+	if !ok {
+		return nil, fmt.Errorf("%w: engine %d, this binary has 1 to %d", ErrEngine, engine, Engine)
+	}
+	program, err := prelude()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if x := recover(); x != nil {
+			s, err = nil, fmt.Errorf("jsvm: open session: %v", x)
+		}
+	}()
+	return newSession(setup, program)
+}
+
+func inUTC() bool {
+	for _, month := range []time.Month{time.January, time.July} {
+		if _, offset := time.Date(2024, month, 1, 0, 0, 0, 0, time.Local).Zone(); offset != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Analyze implements Machine.
+func (m *InProcess) Analyze(ctx context.Context, source string, limits Limits) (a Analysis, err error) {
+	if err := ctx.Err(); err != nil {
+		return Analysis{}, fmt.Errorf("jsvm: analyze cell: %w", context.Cause(ctx))
+	}
+	defer func() {
+		if x := recover(); x != nil {
+			a, err = Analysis{}, &SyntaxError{Message: fmt.Sprintf("the parser failed: %v", x), Line: 1, Column: 1}
+		}
+	}()
+	cell, err := compileCell(source, limits.WithDefaults(), func(string) bool { return false })
+	if err != nil {
+		return Analysis{}, err
+	}
+	known, err := m.globals()
+	if err != nil {
+		return Analysis{}, err
+	}
+	a = cell.analysis
+	a.Free = slices.DeleteFunc(slices.Clone(a.Free), func(name string) bool { return known[name] || helperName.MatchString(name) })
+	a.Declared = slices.DeleteFunc(slices.Clone(a.Declared), helperName.MatchString)
+	return a, nil
+}
+
+// helperName matches the variables of esbuild's runtime.
+var helperName = regexp.MustCompile(`^__[a-zA-Z]+$`)
+
+// globalNames lists what every session has: JavaScript's own globals, the prelude's and the built-ins.
+func (m *InProcess) globalNames() (map[string]bool, error) {
+	s, err := m.open(Setup{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	names := map[string]bool{}
+	for _, name := range s.vm.GlobalObject().GetOwnPropertyNames() {
+		names[name] = true
+	}
+	return names, nil
+}

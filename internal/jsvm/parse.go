@@ -1,0 +1,206 @@
+package jsvm
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dop251/goja"
+	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/file"
+	"github.com/dop251/goja/parser"
+	"github.com/evanw/esbuild/pkg/api"
+	"github.com/go-sourcemap/sourcemap"
+)
+
+// A cell is parsed as the body of one async arrow. The opening stands on the cell's own first line, so only
+// the columns of that line are shifted.
+const (
+	wrapOpen  = "(async()=>{"
+	wrapClose = "\n})"
+	cellFile  = "cell"
+)
+
+// parsed is a cell as an AST, checked but not yet rewritten.
+type parsed struct {
+	program     *ast.Program
+	arrow       *ast.ArrowFunctionLiteral
+	body        *ast.BlockStatement
+	transformed string
+	// helpers are statements that esbuild put before the cell.
+	helpers []ast.Statement
+}
+
+// parseCell bounds, parses and checks source. Only when the plain parse fails is esbuild asked, and if it
+// fails too the first error is the one that counts.
+func parseCell(source string, limits Limits) (*parsed, error) {
+	scan, err := prescan(source, limits)
+	if err != nil {
+		return nil, err
+	}
+	p, first := parsePlain(source)
+	if first == nil || errors.Is(first, errCloses) {
+		return p, closes(first)
+	}
+	if len(scan.exports) > 0 {
+		source = withoutExports(source, scan.exports)
+		if p, err := parsePlain(source); err == nil {
+			return p, nil
+		}
+	}
+	p, err = parseTransformed(source)
+	if err == nil {
+		return p, nil
+	}
+	if errors.Is(err, errCloses) {
+		return nil, closes(err)
+	}
+	return nil, first
+}
+
+// errCloses: the text ends the wrapper it is parsed in.
+var errCloses = errors.New("jsvm: text closes the cell")
+
+func closes(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &SyntaxError{Message: "an unmatched bracket closes the cell", Line: 1, Column: 1}
+}
+
+// withoutExports blanks the export keywords: a cell exports everything anyhow.
+func withoutExports(source string, at []int) string {
+	text := []byte(source)
+	for _, i := range at {
+		copy(text[i:], "      ")
+	}
+	return string(text)
+}
+
+func parsePlain(source string) (*parsed, error) {
+	text := wrapOpen + source + wrapClose
+	program, err := parser.ParseFile(nil, cellFile, text, 0, parser.WithDisableSourceMaps)
+	if err != nil {
+		return nil, syntaxError(err, source)
+	}
+	p := &parsed{program: program}
+	if !p.unwrap(len(text)) {
+		return nil, errCloses
+	}
+	return p, checkEarly(program)
+}
+
+// unwrap finds the cell's arrow: it must be the last statement, and its last brace the one we added.
+func (p *parsed) unwrap(length int) bool {
+	body := p.program.Body
+	if len(body) == 0 {
+		return false
+	}
+	last, ok := body[len(body)-1].(*ast.ExpressionStatement)
+	if !ok {
+		return false
+	}
+	arrow, ok := last.Expression.(*ast.ArrowFunctionLiteral)
+	if !ok || !arrow.Async {
+		return false
+	}
+	block, ok := arrow.Body.(*ast.BlockStatement)
+	if !ok || length >= 0 && (len(body) != 1 || int(block.RightBrace) != length-1 || int(arrow.Start) != 2) {
+		return false
+	}
+	p.arrow, p.body, p.helpers = arrow, block, body[:len(body)-1]
+	return true
+}
+
+// checkEarly compiles the text as it was written, which finds the early errors (duplicate names, a const
+// without value, a break outside of a loop) that are gone once declarations have become assignments.
+func checkEarly(program *ast.Program) error {
+	_, err := goja.CompileAST(program, true)
+	if err == nil {
+		return nil
+	}
+	var syntax *goja.CompilerSyntaxError
+	if !errors.As(err, &syntax) || syntax.File == nil {
+		return &SyntaxError{Message: err.Error(), Line: 1, Column: 1}
+	}
+	line, column := place(syntax.File.Position(syntax.Offset))
+	return &SyntaxError{Message: syntax.Message, Line: line, Column: column}
+}
+
+// place turns a position in the wrapped text into one in the model's text.
+func place(p file.Position) (line, column int) {
+	if p.Line == 1 {
+		return 1, max(1, p.Column-len(wrapOpen))
+	}
+	return p.Line, p.Column
+}
+
+// syntaxError reports the parser's first error in the model's text.
+func syntaxError(err error, source string) error {
+	var list parser.ErrorList
+	if !errors.As(err, &list) || len(list) == 0 {
+		return &SyntaxError{Message: err.Error(), Line: 1, Column: 1}
+	}
+	line, column := place(list[0].Position)
+	message := list[0].Message
+	lines := strings.Split(source, "\n")
+	if line > len(lines) { // the end of input is the end of the model's text
+		line = len(lines)
+		column = len(lines[line-1]) + 1
+		message = "Unexpected end of input"
+	} else if rest := lines[line-1]; column <= len(rest) && strings.HasPrefix(rest[column-1:], "import") {
+		message = "import is not available in cells: tools are global functions, see tools()"
+	}
+	return &SyntaxError{Message: message, Line: line, Column: column}
+}
+
+// parseTransformed lowers TypeScript and newer syntax with esbuild. Runtime positions are mapped back
+// through the source map it gives us (never one that the text names).
+func parseTransformed(source string) (*parsed, error) {
+	result := api.Transform(wrapOpen+source+wrapClose, api.TransformOptions{
+		Loader:         api.LoaderTS,
+		Target:         api.ES2022,
+		Supported:      map[string]bool{"async-generator": false, "for-await": false, "using": false},
+		Sourcemap:      api.SourceMapExternal,
+		SourcesContent: api.SourcesContentExclude,
+		Sourcefile:     cellFile,
+		TreeShaking:    api.TreeShakingFalse,
+		LogLevel:       api.LogLevelSilent,
+	})
+	if len(result.Errors) > 0 {
+		return nil, fmt.Errorf("jsvm: transform cell: %s", result.Errors[0].Text)
+	}
+	text := string(result.Code)
+	program, err := parser.ParseFile(nil, cellFile, text, 0, parser.WithDisableSourceMaps)
+	if err != nil {
+		return nil, fmt.Errorf("jsvm: parse transformed cell: %w", err)
+	}
+	p := &parsed{program: program, transformed: text}
+	if !p.unwrap(-1) || !onlyHelpers(p.helpers) {
+		return nil, errCloses
+	}
+	if consumer, err := sourcemap.Parse(cellFile, result.Map); err == nil {
+		program.File.SetSourceMap(consumer)
+	}
+	if err := checkEarly(program); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// onlyHelpers accepts nothing before the cell but the variables of esbuild's own runtime.
+func onlyHelpers(list []ast.Statement) bool {
+	for _, st := range list {
+		v, ok := st.(*ast.VariableStatement)
+		if !ok {
+			return false
+		}
+		for _, b := range v.List {
+			id, ok := b.Target.(*ast.Identifier)
+			if !ok || !helperName.MatchString(id.Name.String()) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,639 @@
+// Prelude 1: what goja lacks or gets wrong, then the intrinsics are locked. It never changes once released:
+// a suspended cell is replayed under the prelude that it started with. Everything it needs is captured here,
+// before any code of a cell runs.
+(function (host) {
+'use strict';
+const NativeRegExp = RegExp, NativeMap = Map, NativeSet = Set, NativePromise = Promise, NativeDate = Date, NativeError = Error;
+const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, create, preventExtensions, keys, is } = Object;
+const { ownKeys, construct, apply } = Reflect;
+const isArray = Array.isArray, floor = Math.floor, abs = Math.abs, fromCharCode = String.fromCharCode;
+const bindCall = Function.prototype.bind.bind(Function.prototype.call);
+const charCodeAt = bindCall(String.prototype.charCodeAt), strSlice = bindCall(String.prototype.slice), indexOf = bindCall(String.prototype.indexOf);
+const push = bindCall(Array.prototype.push), join = bindCall(Array.prototype.join), split = bindCall(String.prototype.split);
+const mapGet = bindCall(Map.prototype.get), mapSet = bindCall(Map.prototype.set), mapHas = bindCall(Map.prototype.has), mapForEach = bindCall(Map.prototype.forEach);
+const setAdd = bindCall(Set.prototype.add), setForEach = bindCall(Set.prototype.forEach);
+const then = bindCall(Promise.prototype.then), resolveOf = Promise.resolve.bind(Promise);
+const getTime = bindCall(Date.prototype.getTime), numToString = bindCall(Number.prototype.toString), toFixed = bindCall(Number.prototype.toFixed);
+const toLowerCase = bindCall(String.prototype.toLowerCase), padStart = bindCall(String.prototype.padStart), replaceAll = bindCall(String.prototype.replaceAll);
+const wmGet = bindCall(WeakMap.prototype.get), wmSet = bindCall(WeakMap.prototype.set);
+
+const hide = (target, name, value) => defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
+// Methods are written as object methods, so that like native ones they are no constructors.
+const install = (target, methods) => {
+  for (const name of ownKeys(methods)) {
+    if (getOwnPropertyDescriptor(target, name) === undefined || methods.__replace === true) {
+      if (name !== '__replace') hide(target, name, methods[name]);
+    }
+  }
+};
+
+// --- symbols ---
+for (const name of ['asyncIterator', 'dispose', 'asyncDispose']) {
+  if (!(name in Symbol)) defineProperty(Symbol, name, { value: Symbol('Symbol.' + name) });
+}
+
+// --- regular expressions: \p{…} matches only on the backtracking path, which a look-ahead selects ---
+const suffix = '(?=)';
+const nativeSource = bindCall(getOwnPropertyDescriptor(RegExp.prototype, 'source').get);
+const nativeUnicode = bindCall(getOwnPropertyDescriptor(RegExp.prototype, 'unicode').get);
+const needsSuffix = (source, flags) => indexOf(flags, 'u') >= 0 && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0);
+const visibleSource = (source) => source.length > 4 && strSlice(source, -4) === suffix && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0) ? strSlice(source, 0, -4) : source;
+const RegExpWrapper = function RegExp(pattern, flags) {
+  const isRegExp = typeof pattern === 'object' && pattern !== null && (pattern[Symbol.match] === undefined ? pattern instanceof NativeRegExp : !!pattern[Symbol.match]);
+  if (new.target === undefined && isRegExp && flags === undefined && pattern.constructor === RegExpWrapper) return pattern;
+  let source = isRegExp ? pattern.source : pattern === undefined ? '' : `${pattern}`;
+  const wanted = flags === undefined ? (isRegExp ? pattern.flags : '') : `${flags}`;
+  if (needsSuffix(source, wanted) && visibleSource(source) === source) source += suffix;
+  return construct(NativeRegExp, [source, wanted], new.target === undefined ? RegExpWrapper : new.target);
+};
+RegExpWrapper.prototype = NativeRegExp.prototype;
+defineProperty(RegExpWrapper, 'prototype', { writable: false, enumerable: false });
+defineProperty(RegExpWrapper, 'length', { value: 2 });
+defineProperty(RegExpWrapper, Symbol.species, getOwnPropertyDescriptor(NativeRegExp, Symbol.species));
+hide(RegExpWrapper.prototype, 'constructor', RegExpWrapper);
+hide(globalThis, 'RegExp', RegExpWrapper);
+defineProperty(RegExp.prototype, 'source', { configurable: true, enumerable: false, get: function () { return this === NativeRegExp.prototype ? '(?:)' : visibleSource(nativeSource(this)); } });
+const regexpMethods = { toString() { return `/${this.source}/${this.flags}`; } };
+hide(RegExp.prototype, 'toString', regexpMethods.toString);
+install(RegExp, {
+  escape(text) {
+    if (typeof text !== 'string') throw new TypeError('RegExp.escape expects a string');
+    let out = '';
+    for (const c of text) out += indexOf('^$\\.*+?()[]{}|/', c) >= 0 ? '\\' + c : c;
+    return out;
+  },
+});
+
+// --- numbers and dates as text ---
+const separators = (locales) => {
+  const tag = toLowerCase(`${isArray(locales) ? locales[0] ?? 'en-US' : locales ?? 'en-US'}`);
+  switch (split(tag, '-')[0]) {
+    case 'de': return tag === 'de-ch' ? ['’', '.'] : ['.', ','];
+    case 'es': case 'it': case 'nl': case 'pt': case 'id': case 'tr': case 'da': return ['.', ','];
+    case 'fr': return ['\u202f', ','];
+    case 'ru': case 'pl': case 'cs': case 'sv': case 'fi': case 'nb': case 'no': case 'uk': return ['\u00a0', ','];
+  }
+  return [',', '.'];
+};
+const group = (digits, sep) => {
+  let out = '';
+  for (let i = 0; i < digits.length; i++) {
+    if (i > 0 && (digits.length - i) % 3 === 0) out += sep;
+    out += digits[i];
+  }
+  return out;
+};
+const currencySigns = { USD: '$', EUR: '€', GBP: '£', JPY: '¥', INR: '₹', CNY: 'CN¥', KRW: '₩', BRL: 'R$', CAD: 'CA$', AUD: 'A$' };
+const formatNumber = (value, locales, options) => {
+  const o = options ?? {}, [thousands, point] = separators(locales), style = o.style ?? 'decimal';
+  if (value !== value) return 'NaN';
+  const currency = style === 'currency' ? `${o.currency}` : '';
+  if (style === 'currency' && o.currency === undefined) throw new TypeError('Currency code is required with currency style.');
+  const digits = style === 'currency' ? (currency === 'JPY' || currency === 'KRW' ? 0 : 2) : 0;
+  const min = o.minimumFractionDigits ?? (o.maximumFractionDigits !== undefined && o.maximumFractionDigits < digits ? o.maximumFractionDigits : digits);
+  const max = o.maximumFractionDigits ?? (style === 'currency' ? (min > digits ? min : digits) : style === 'percent' ? (min > 0 ? min : 0) : (min > 3 ? min : 3));
+  if (!(min >= 0 && max <= 100 && min <= max)) throw new RangeError('maximumFractionDigits value is out of range.');
+  let n = style === 'percent' ? value * 100 : value;
+  const negative = n < 0 || is(n, -0);
+  n = abs(n);
+  let text;
+  if (n === Infinity) text = '∞';
+  else {
+    let plain = n >= 1e21 ? `${BigInt(n)}` : toFixed(n, max > 20 ? 20 : max);
+    let [whole, fraction = ''] = split(plain, '.');
+    while (fraction.length > min && fraction[fraction.length - 1] === '0') fraction = strSlice(fraction, 0, -1);
+    while (fraction.length < min) fraction += '0';
+    if (o.minimumIntegerDigits !== undefined) whole = padStart(whole, o.minimumIntegerDigits, '0');
+    text = (o.useGrouping === false ? whole : group(whole, thousands)) + (fraction === '' ? '' : point + fraction);
+  }
+  if (style === 'percent') text += point === ',' ? '\u00a0%' : '%';
+  if (style === 'currency') {
+    const sign = currencySigns[currency] ?? currency + '\u00a0';
+    text = point === ',' ? text + '\u00a0' + (currencySigns[currency] ?? currency) : sign + text;
+  }
+  return (negative ? '-' : '') + text;
+};
+const monthNames = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'];
+const dayNames = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
+const two = (n) => (n < 10 ? '0' : '') + n;
+// Dates are formatted as en-US in UTC, whatever the locale; the common options are honoured.
+const formatDate = (date, options, date0, time0) => {
+  const t = getTime(date);
+  if (t !== t) return 'Invalid Date';
+  const d = new NativeDate(t), given = options ?? {};
+  if (given.timeZone !== undefined && given.timeZone !== 'UTC' && given.timeZone !== 'GMT') throw new RangeError(`Time zone ${given.timeZone} is not available: cells run in UTC`);
+  const o = { weekday: given.weekday, year: given.year, month: given.month, day: given.day, hour: given.hour, minute: given.minute, second: given.second, hour12: given.hour12 ?? (given.hourCycle === 'h23' ? false : undefined) };
+  const ds = given.dateStyle, ts = given.timeStyle;
+  if (ds !== undefined) { o.year = ds === 'short' ? '2-digit' : 'numeric'; o.month = ds === 'short' ? 'numeric' : ds === 'medium' ? 'short' : 'long'; o.day = 'numeric'; if (ds === 'full') o.weekday = 'long'; }
+  if (ts !== undefined) { o.hour = o.minute = 'numeric'; if (ts !== 'short') o.second = 'numeric'; }
+  const anyDate = o.weekday ?? o.year ?? o.month ?? o.day, anyTime = o.hour ?? o.minute ?? o.second;
+  if (anyDate === undefined && anyTime === undefined) {
+    if (date0) o.year = o.month = o.day = 'numeric';
+    if (time0) o.hour = o.minute = o.second = 'numeric';
+  } else if (ds === undefined && ts === undefined) {
+    if (date0 && !time0 && anyDate === undefined) o.year = o.month = o.day = 'numeric';
+    if (time0 && !date0 && anyTime === undefined) o.hour = o.minute = o.second = 'numeric';
+  }
+  const y = o.year && (o.year === '2-digit' ? two(d.getUTCFullYear() % 100) : `${d.getUTCFullYear()}`);
+  const day = o.day && (o.day === '2-digit' ? two(d.getUTCDate()) : `${d.getUTCDate()}`);
+  const w = o.weekday && (o.weekday === 'long' ? dayNames[d.getUTCDay()] : strSlice(dayNames[d.getUTCDay()], 0, 3));
+  const parts = [];
+  if (o.month === 'long' || o.month === 'short') {
+    const name = monthNames[d.getUTCMonth()], m = o.month === 'long' ? name : strSlice(name, 0, 3);
+    const md = day ? `${m} ${day}` : m;
+    push(parts, join([w, y && day ? `${md}, ${y}` : y ? `${md} ${y}` : md].filter((x) => x), ', '));
+  } else {
+    const m = o.month && (o.month === '2-digit' ? two(d.getUTCMonth() + 1) : `${d.getUTCMonth() + 1}`);
+    const n = join([m, day, y].filter((x) => x), '/');
+    const wn = join([w, n].filter((x) => x), ', ');
+    if (wn) push(parts, wn);
+  }
+  if (o.hour ?? o.minute ?? o.second) {
+    const h24 = d.getUTCHours(), twelve = o.hour12 !== false, hour = twelve ? h24 % 12 || 12 : h24;
+    const clock = [];
+    if (o.hour) push(clock, o.hour === '2-digit' || !twelve ? two(hour) : `${hour}`);
+    if (o.minute) push(clock, o.hour || o.second ? two(d.getUTCMinutes()) : `${d.getUTCMinutes()}`);
+    if (o.second) push(clock, o.minute ? two(d.getUTCSeconds()) : `${d.getUTCSeconds()}`);
+    let text = join(clock, ':') + (o.hour && twelve ? (h24 < 12 ? ' AM' : ' PM') : '');
+    if (given.timeZoneName !== undefined) text += ' UTC';
+    push(parts, text);
+  }
+  return join(parts, ds === 'long' || ds === 'full' ? ' at ' : ', ');
+};
+const thisNumber = bindCall(Number.prototype.valueOf), thisBigInt = bindCall(BigInt.prototype.valueOf);
+hide(Number.prototype, 'toLocaleString', { toLocaleString(locales, options) { return formatNumber(thisNumber(this), locales, options); } }.toLocaleString);
+hide(BigInt.prototype, 'toLocaleString', { toLocaleString(locales) {
+  const text = `${thisBigInt(this)}`, negative = text[0] === '-';
+  return (negative ? '-' : '') + group(negative ? strSlice(text, 1) : text, separators(locales)[0]);
+} }.toLocaleString);
+const dateMethods = {
+  toLocaleString(locales, options) { return formatDate(this, options, true, true); },
+  toLocaleDateString(locales, options) { return formatDate(this, options, true, false); },
+  toLocaleTimeString(locales, options) { return formatDate(this, options, false, true); },
+};
+for (const name of keys(dateMethods)) hide(Date.prototype, name, dateMethods[name]);
+
+// --- newer built-ins ---
+install(Promise, {
+  withResolvers() {
+    let resolve, reject;
+    const promise = new this((a, b) => { resolve = a; reject = b; });
+    return { promise, resolve, reject };
+  },
+  try(f, ...args) { return new this((resolve) => resolve(f(...args))); },
+});
+install(Object, {
+  groupBy(items, f) {
+    const out = create(null);
+    let i = 0;
+    for (const item of items) {
+      let key = f(item, i++);
+      if (typeof key !== 'symbol') key = `${key}`;
+      if (out[key] === undefined) out[key] = [];
+      push(out[key], item);
+    }
+    return out;
+  },
+});
+install(Map, {
+  groupBy(items, f) {
+    const out = new NativeMap();
+    let i = 0;
+    for (const item of items) {
+      const key = f(item, i++);
+      if (!mapHas(out, key)) mapSet(out, key, []);
+      push(mapGet(out, key), item);
+    }
+    return out;
+  },
+});
+install(Array, {
+  async fromAsync(items, f, self) {
+    const out = [];
+    const iterate = items[Symbol.asyncIterator];
+    if (iterate !== undefined) {
+      const it = apply(iterate, items, []);
+      for (let step = await it.next(); !step.done; step = await it.next()) push(out, f ? await apply(f, self, [step.value, out.length]) : step.value);
+      return out;
+    }
+    const list = items[Symbol.iterator] !== undefined ? items : Array.from(items);
+    for (const item of list) { const value = await item; push(out, f ? await apply(f, self, [value, out.length]) : value); }
+    return out;
+  },
+});
+
+// --- iterator helpers ---
+const IteratorPrototype = getPrototypeOf(getPrototypeOf([][Symbol.iterator]()));
+if (typeof globalThis.Iterator === 'undefined') {
+  const needFunction = (f) => { if (typeof f !== 'function') throw new TypeError(`${typeof f} is not a function`); };
+  const needCount = (n) => { const c = +n; if (!(c >= 0)) throw new RangeError(`${n} must be positive`); return floor(c); };
+  const Iterator = function Iterator() {
+    if (new.target === undefined || new.target === Iterator) throw new TypeError('Abstract class Iterator not directly constructable');
+  };
+  Iterator.prototype = IteratorPrototype;
+  defineProperty(Iterator, 'prototype', { writable: false, enumerable: false });
+  const each = (it) => ({ [Symbol.iterator]: () => ({ next: () => it.next(), return: (v) => (it.return ? it.return(v) : { done: true, value: v }) }) });
+  install(IteratorPrototype, {
+    map(f) { needFunction(f); const it = each(this); return (function* () { let i = 0; for (const v of it) yield f(v, i++); })(); },
+    filter(f) { needFunction(f); const it = each(this); return (function* () { let i = 0; for (const v of it) if (f(v, i++)) yield v; })(); },
+    take(n) { const c = needCount(n), it = each(this); return (function* () { let i = 0; if (c === 0) return; for (const v of it) { yield v; if (++i >= c) return; } })(); },
+    drop(n) { const c = needCount(n), it = each(this); return (function* () { let i = 0; for (const v of it) if (i++ >= c) yield v; })(); },
+    flatMap(f) { needFunction(f); const it = each(this); return (function* () { let i = 0; for (const v of it) yield* f(v, i++); })(); },
+    reduce(f, ...init) {
+      needFunction(f);
+      let has = init.length > 0, acc = init[0], i = 0;
+      for (const v of each(this)) { if (has) acc = f(acc, v, i); else { acc = v; has = true; } i++; }
+      if (!has) throw new TypeError('Reduce of a done iterator with no initial value');
+      return acc;
+    },
+    toArray() { const out = []; for (const v of each(this)) push(out, v); return out; },
+    forEach(f) { needFunction(f); let i = 0; for (const v of each(this)) f(v, i++); },
+    some(f) { needFunction(f); let i = 0; for (const v of each(this)) if (f(v, i++)) return true; return false; },
+    every(f) { needFunction(f); let i = 0; for (const v of each(this)) if (!f(v, i++)) return false; return true; },
+    find(f) { needFunction(f); let i = 0; for (const v of each(this)) if (f(v, i++)) return v; return undefined; },
+  });
+  hide(IteratorPrototype, 'constructor', Iterator);
+  install(Iterator, {
+    from(o) {
+      const it = o[Symbol.iterator] !== undefined ? o[Symbol.iterator]() : o;
+      return (function* () { yield* each(it); })();
+    },
+  });
+  hide(globalThis, 'Iterator', Iterator);
+}
+
+// --- bytes and text ---
+const utf8 = (text) => {
+  const out = [];
+  for (let i = 0; i < text.length; i++) {
+    let c = charCodeAt(text, i);
+    if (c >= 0xd800 && c < 0xe000) {
+      const d = c < 0xdc00 && i + 1 < text.length ? charCodeAt(text, i + 1) : 0;
+      if (d >= 0xdc00 && d < 0xe000) { c = 0x10000 + ((c - 0xd800) << 10) + (d - 0xdc00); i++; } else c = 0xfffd;
+    }
+    if (c < 0x80) push(out, c);
+    else if (c < 0x800) push(out, 0xc0 | (c >> 6), 0x80 | (c & 63));
+    else if (c < 0x10000) push(out, 0xe0 | (c >> 12), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
+    else push(out, 0xf0 | (c >> 18), 0x80 | ((c >> 12) & 63), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
+  }
+  return out;
+};
+const fromUtf8 = (bytes, fatal) => {
+  let out = '';
+  const bad = () => { if (fatal) throw new TypeError('The encoded data was not valid for encoding utf-8'); out += '\ufffd'; };
+  for (let i = 0; i < bytes.length;) {
+    const b = bytes[i++];
+    if (b < 0x80) { out += fromCharCode(b); continue; }
+    const more = b >= 0xc2 && b < 0xe0 ? 1 : b >= 0xe0 && b < 0xf0 ? 2 : b >= 0xf0 && b < 0xf5 ? 3 : 0;
+    let c = more === 1 ? b & 31 : more === 2 ? b & 15 : b & 7, n = 0;
+    while (n < more && i < bytes.length && (bytes[i] & 0xc0) === 0x80) {
+      if (n === 0 && (b === 0xe0 && bytes[i] < 0xa0 || b === 0xed && bytes[i] >= 0xa0 || b === 0xf0 && bytes[i] < 0x90 || b === 0xf4 && bytes[i] >= 0x90)) break;
+      c = (c << 6) | (bytes[i++] & 63); n++;
+    }
+    if (more === 0 || n < more) { bad(); continue; }
+    if (c < 0x10000) out += fromCharCode(c);
+    else { c -= 0x10000; out += fromCharCode(0xd800 + (c >> 10), 0xdc00 + (c & 1023)); }
+  }
+  return out;
+};
+const NativeUint8Array = Uint8Array;
+class TextEncoder {
+  get encoding() { return 'utf-8'; }
+  encode(text = '') { return new NativeUint8Array(utf8(`${text}`)); }
+}
+class TextDecoder {
+  #fatal; #bom;
+  constructor(label = 'utf-8', options) {
+    const name = toLowerCase(`${label}`);
+    if (name !== 'utf-8' && name !== 'utf8') throw new RangeError(`The encoding ${label} is not available: only utf-8 is`);
+    this.#fatal = !!options?.fatal; this.#bom = !!options?.ignoreBOM;
+  }
+  get encoding() { return 'utf-8'; }
+  decode(data) {
+    if (data === undefined) return '';
+    const bytes = ArrayBuffer.isView(data) ? new NativeUint8Array(data.buffer, data.byteOffset, data.byteLength) : new NativeUint8Array(data);
+    const out = fromUtf8(bytes, this.#fatal);
+    return !this.#bom && out[0] === '\ufeff' ? strSlice(out, 1) : out;
+  }
+}
+const digits64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const invalidCharacter = (message) => { const e = new NativeError(message); hide(e, 'name', 'InvalidCharacterError'); return e; };
+const globals = {
+  btoa(text) {
+    const s = `${text}`, out = [];
+    for (let i = 0; i < s.length; i += 3) {
+      const a = charCodeAt(s, i), b = i + 1 < s.length ? charCodeAt(s, i + 1) : 0, c = i + 2 < s.length ? charCodeAt(s, i + 2) : 0;
+      if (a > 255 || b > 255 || c > 255) throw invalidCharacter('btoa takes characters up to \\u00ff: encode with TextEncoder first');
+      push(out, digits64[a >> 2] + digits64[((a & 3) << 4) | (b >> 4)] + (i + 1 < s.length ? digits64[((b & 15) << 2) | (c >> 6)] : '=') + (i + 2 < s.length ? digits64[c & 63] : '='));
+    }
+    return join(out, '');
+  },
+  atob(text) {
+    let s = '';
+    for (const c of `${text}`) if (indexOf(' \t\n\f\r', c) < 0) s += c;
+    if (s.length % 4 === 0) { if (strSlice(s, -2) === '==') s = strSlice(s, 0, -2); else if (strSlice(s, -1) === '=') s = strSlice(s, 0, -1); }
+    if (s.length % 4 === 1) throw invalidCharacter('The string to be decoded is not correctly encoded.');
+    let bits = 0, n = 0;
+    const out = [];
+    for (const c of s) {
+      const v = indexOf(digits64, c);
+      if (v < 0) throw invalidCharacter('The string to be decoded is not correctly encoded.');
+      bits = ((bits << 6) | v) & 0xffffff; n += 6;
+      if (n >= 8) { n -= 8; push(out, fromCharCode((bits >> n) & 255)); }
+    }
+    return join(out, '');
+  },
+  queueMicrotask(f) {
+    if (typeof f !== 'function') throw new TypeError('queueMicrotask expects a function');
+    then(resolveOf(), () => { f(); });
+  },
+  structuredClone(value) { return clone(value, new NativeMap()); },
+};
+for (const name of keys(globals)) hide(globalThis, name, globals[name]);
+hide(globalThis, 'TextEncoder', TextEncoder);
+hide(globalThis, 'TextDecoder', TextDecoder);
+
+const dataCloneError = (what) => { const e = new NativeError(`${what} could not be cloned.`); hide(e, 'name', 'DataCloneError'); return e; };
+const clone = (value, seen) => {
+  if (typeof value === 'function' || typeof value === 'symbol') throw dataCloneError(typeof value === 'function' ? `function ${value.name}` : 'A symbol');
+  if (typeof value !== 'object' || value === null) return value;
+  if (mapHas(seen, value)) return mapGet(seen, value);
+  const note = (copy) => { mapSet(seen, value, copy); return copy; };
+  const kind = host.kind(value);
+  switch (kind) {
+    case 'Date': return note(new NativeDate(getTime(value)));
+    case 'RegExp': return note(new RegExpWrapper(value.source, value.flags));
+    case 'Map': { const copy = note(new NativeMap()); const list = []; mapForEach(value, (v, k) => { push(list, [k, v]); }); for (let i = 0; i < list.length; i++) mapSet(copy, clone(list[i][0], seen), clone(list[i][1], seen)); return copy; }
+    case 'Set': { const copy = note(new NativeSet()); const list = []; setForEach(value, (v) => { push(list, v); }); for (let i = 0; i < list.length; i++) setAdd(copy, clone(list[i], seen)); return copy; }
+    case 'ArrayBuffer': return note(value.slice(0));
+    case 'Number': case 'String': case 'Boolean': case 'BigInt': return note(Object(value.valueOf()));
+    case 'Error': {
+      const ctor = errorTypes[value.name];
+      const copy = note(new (ctor === undefined ? NativeError : ctor)());
+      for (const name of ['message', 'stack', 'cause']) {
+        const d = getOwnPropertyDescriptor(value, name);
+        if (d !== undefined && 'value' in d) hide(copy, name, clone(d.value, seen));
+      }
+      return copy;
+    }
+    case 'Array': case 'Object': break;
+    default:
+      if (ArrayBuffer.isView(value)) {
+        const buffer = clone(value.buffer, seen);
+        return note(kind === 'DataView' ? new DataView(buffer, value.byteOffset, value.byteLength) : new value.constructor(buffer, value.byteOffset, value.length));
+      }
+      throw dataCloneError(`#<${kind}>`);
+  }
+  const copy = note(kind === 'Array' ? [] : {});
+  if (kind === 'Array') copy.length = value.length;
+  for (const key of keys(value)) defineProperty(copy, key, { value: clone(value[key], seen), writable: true, enumerable: true, configurable: true });
+  return copy;
+};
+const errorTypes = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+
+// --- URLs ---
+const encodeComponent = (text) => {
+  let out = '';
+  for (const b of utf8(text)) {
+    const c = fromCharCode(b);
+    if (b === 32) out += '+';
+    else if (b >= 48 && b <= 57 || b >= 65 && b <= 90 || b >= 97 && b <= 122 || indexOf('*-._', c) >= 0) out += c;
+    else out += '%' + (b < 16 ? '0' : '') + numToString(b, 16).toUpperCase();
+  }
+  return out;
+};
+const hexValue = (c) => { const v = indexOf('0123456789abcdef', toLowerCase(c)); return c === '' ? -1 : v; };
+const decodeComponent = (text) => {
+  const out = [], bytes = utf8(text);
+  for (let i = 0; i < bytes.length; i++) {
+    if (bytes[i] === 43) push(out, 32);
+    else if (bytes[i] === 37 && i + 2 < bytes.length && hexValue(fromCharCode(bytes[i + 1])) >= 0 && hexValue(fromCharCode(bytes[i + 2])) >= 0) {
+      push(out, hexValue(fromCharCode(bytes[i + 1])) * 16 + hexValue(fromCharCode(bytes[i + 2]))); i += 2;
+    } else push(out, bytes[i]);
+  }
+  return fromUtf8(out, false);
+};
+const percent = (text, keep) => {
+  let out = '';
+  for (const b of utf8(text)) {
+    const c = fromCharCode(b);
+    out += b > 32 && b < 127 && indexOf(keep, c) < 0 ? c : '%' + (b < 16 ? '0' : '') + numToString(b, 16).toUpperCase();
+  }
+  return out;
+};
+class URLSearchParams {
+  #list = []; #url = null;
+  static attach(params, url) { params.#url = url; }
+  constructor(init = '') {
+    if (typeof init === 'object' && init !== null || typeof init === 'function') {
+      if (init[Symbol.iterator] !== undefined) {
+        for (const pair of init) {
+          const [k, v, ...rest] = pair;
+          if (rest.length > 0 || v === undefined && pair.length < 2) throw new TypeError('Each query pair must be an iterable [name, value] tuple');
+          push(this.#list, [`${k}`, `${v}`]);
+        }
+      } else for (const k of keys(init)) push(this.#list, [k, `${init[k]}`]);
+    } else {
+      let text = `${init}`;
+      if (text[0] === '?') text = strSlice(text, 1);
+      for (const part of split(text, '&')) {
+        if (part === '') continue;
+        const at = indexOf(part, '=');
+        push(this.#list, at < 0 ? [decodeComponent(part), ''] : [decodeComponent(strSlice(part, 0, at)), decodeComponent(strSlice(part, at + 1))]);
+      }
+    }
+  }
+  #update() { if (this.#url !== null) this.#url(this.toString()); }
+  get size() { return this.#list.length; }
+  append(k, v) { push(this.#list, [`${k}`, `${v}`]); this.#update(); }
+  delete(k, v) { this.#list = this.#list.filter((p) => p[0] !== `${k}` || v !== undefined && p[1] !== `${v}`); this.#update(); }
+  get(k) { const p = this.#list.find((p) => p[0] === `${k}`); return p === undefined ? null : p[1]; }
+  getAll(k) { return this.#list.filter((p) => p[0] === `${k}`).map((p) => p[1]); }
+  has(k, v) { return this.#list.some((p) => p[0] === `${k}` && (v === undefined || p[1] === `${v}`)); }
+  set(k, v) {
+    const i = this.#list.findIndex((p) => p[0] === `${k}`);
+    if (i < 0) push(this.#list, [`${k}`, `${v}`]);
+    else { this.#list[i][1] = `${v}`; this.#list = this.#list.filter((p, j) => j <= i || p[0] !== `${k}`); }
+    this.#update();
+  }
+  sort() { this.#list.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0)); this.#update(); }
+  forEach(f, self) { for (const [k, v] of this.#list) apply(f, self, [v, k, this]); }
+  *entries() { for (const [k, v] of this.#list) yield [k, v]; }
+  *keys() { for (const [k] of this.#list) yield k; }
+  *values() { for (const [, v] of this.#list) yield v; }
+  toString() { return join(this.#list.map(([k, v]) => encodeComponent(k) + '=' + encodeComponent(v)), '&'); }
+}
+const attach = URLSearchParams.attach;
+delete URLSearchParams.attach;
+hide(URLSearchParams.prototype, Symbol.iterator, URLSearchParams.prototype.entries);
+const ports = { __proto__: null, 'http:': '80', 'https:': '443', 'ws:': '80', 'wss:': '443', 'ftp:': '21', 'file:': '' };
+const exec = bindCall(NativeRegExp.prototype.exec);
+const schemeForm = /^([a-zA-Z][a-zA-Z0-9+.-]*):/, authorityForm = /^([^\/?#]*)([^?#]*)(\?[^#]*)?(#[\s\S]*)?$/, pathForm = /^([^?#]*)(\?[^#]*)?(#[\s\S]*)?$/;
+const normalPath = (path) => {
+  const out = [], parts = split(path, '/');
+  for (let i = 0; i < parts.length; i++) {
+    const p = toLowerCase(parts[i]), last = i === parts.length - 1;
+    if (p === '..' || p === '%2e%2e' || p === '.%2e' || p === '%2e.') { if (out.length > 1) out.length--; if (last) push(out, ''); }
+    else if (p === '.' || p === '%2e') { if (last) push(out, ''); }
+    else push(out, parts[i]);
+  }
+  return join(out, '/');
+};
+const parseURL = (input, base) => {
+  let text = replaceAll(replaceAll(replaceAll(`${input}`.trim(), '\n', ''), '\t', ''), '\r', '');
+  const fail = () => { const e = new TypeError(`Invalid URL: ${input}`); hide(e, 'code', 'ERR_INVALID_URL'); return e; };
+  const scheme = exec(schemeForm, text);
+  const u = { protocol: '', username: '', password: '', hostname: '', port: '', pathname: '', search: '', hash: '' };
+  let rest;
+  if (scheme !== null) { u.protocol = toLowerCase(scheme[0]); rest = strSlice(text, scheme[0].length); }
+  else {
+    if (base === undefined) throw fail();
+    const b = parseURL(base);
+    u.protocol = b.protocol;
+    if (!(b.protocol in ports)) throw fail();
+    rest = text;
+    if (strSlice(rest, 0, 2) !== '//') {
+      u.username = b.username; u.password = b.password; u.hostname = b.hostname; u.port = b.port;
+      const m = exec(pathForm, rest);
+      if (m[1] === '') { u.pathname = b.pathname; u.search = m[2] === undefined ? (m[3] === undefined && rest !== '' ? '' : b.search) : m[2]; if (rest !== '' && m[2] === undefined) u.search = b.search; }
+      else {
+        const dir = strSlice(b.pathname, 0, b.pathname.lastIndexOf('/') + 1);
+        u.pathname = normalPath(m[1][0] === '/' ? m[1] : (dir === '' ? '/' : dir) + m[1]); u.search = m[2] ?? '';
+      }
+      u.hash = m[3] ?? '';
+      return tidy(u);
+    }
+  }
+  const special = u.protocol in ports;
+  if (special) rest = replaceAll(rest, '\\', '/');
+  if (special || strSlice(rest, 0, 2) === '//') {
+    let i = 0;
+    while (rest[i] === '/' && (special && u.protocol !== 'file:' || i < 2)) i++;
+    const m = exec(authorityForm, strSlice(rest, i));
+    let host = m[1];
+    const at = host.lastIndexOf('@');
+    if (at >= 0) {
+      const user = strSlice(host, 0, at), colon = indexOf(user, ':');
+      u.username = percent(colon < 0 ? user : strSlice(user, 0, colon), '/:;=@[]^|?#'); u.password = colon < 0 ? '' : percent(strSlice(user, colon + 1), '/:;=@[]^|?#');
+      host = strSlice(host, at + 1);
+    }
+    const port = exec(/:(\d*)$/, host);
+    if (port !== null && !(host[0] === '[' && host[host.length - 1] === ']')) { u.port = port[1] === '' ? '' : `${+port[1]}`; if (+port[1] > 65535) throw fail(); host = strSlice(host, 0, -port[0].length); }
+    if (special && u.protocol !== 'file:' && host === '' || exec(/[\s<>^|%]/, host) !== null || indexOf(host, ':') >= 0 && host[0] !== '[') throw fail();
+    u.hostname = toLowerCase(host);
+    if (u.port === ports[u.protocol]) u.port = '';
+    u.pathname = normalPath(m[2] === '' && special ? '/' : m[2]); u.search = m[3] ?? ''; u.hash = m[4] ?? '';
+  } else {
+    const m = exec(pathForm, rest);
+    u.pathname = m[1]; u.search = m[2] ?? ''; u.hash = m[3] ?? '';
+  }
+  return tidy(u);
+};
+const tidy = (u) => {
+  u.pathname = percent(u.pathname, '"#<>?`{}^');
+  u.search = u.search === '?' ? '' : percent(u.search, u.protocol in ports ? '"#<>\'' : '"#<>');
+  u.hash = u.hash === '#' ? '' : percent(u.hash, '"<>`');
+  return u;
+};
+class URL {
+  #u; #params = null;
+  constructor(input, base) { this.#u = parseURL(input, base === undefined ? undefined : `${base}`); }
+  static canParse(input, base) { try { parseURL(input, base); return true; } catch { return false; } }
+  static parse(input, base) { try { return new URL(input, base); } catch { return null; } }
+  get href() {
+    const u = this.#u, auth = u.username === '' && u.password === '' ? '' : u.username + (u.password === '' ? '' : ':' + u.password) + '@';
+    return u.protocol + (u.hostname !== '' || u.protocol in ports ? '//' : '') + auth + this.host + u.pathname + u.search + u.hash;
+  }
+  set href(v) { this.#u = parseURL(v); this.#params = null; }
+  get origin() { return this.#u.protocol in ports && this.#u.protocol !== 'file:' ? this.#u.protocol + '//' + this.host : 'null'; }
+  get protocol() { return this.#u.protocol; }
+  set protocol(v) { this.#u = parseURL(strSlice(`${v}`, -1) === ':' ? v + strSlice(this.href, this.#u.protocol.length) : v + ':' + strSlice(this.href, this.#u.protocol.length)); }
+  get username() { return this.#u.username; } set username(v) { this.#u.username = percent(`${v}`, '/:;=@[]^|?#'); }
+  get password() { return this.#u.password; } set password(v) { this.#u.password = percent(`${v}`, '/:;=@[]^|?#'); }
+  get host() { return this.#u.hostname + (this.#u.port === '' ? '' : ':' + this.#u.port); }
+  set host(v) { const p = parseURL('http://' + v); this.#u.hostname = p.hostname; this.#u.port = p.port; }
+  get hostname() { return this.#u.hostname; } set hostname(v) { this.#u.hostname = parseURL('http://' + v).hostname; }
+  get port() { return this.#u.port; } set port(v) { this.#u.port = `${v}` === ports[this.#u.protocol] ? '' : `${v}`; }
+  get pathname() { return this.#u.pathname; } set pathname(v) { this.#u.pathname = percent(normalPath(`${v}`[0] === '/' ? `${v}` : '/' + v), '"#<>?`{}^'); }
+  get search() { return this.#u.search; }
+  set search(v) { const s = `${v}`; this.#u.search = s === '' || s === '?' ? '' : percent(s[0] === '?' ? s : '?' + s, '"#<>\''); this.#params = null; }
+  get hash() { return this.#u.hash; } set hash(v) { const s = `${v}`; this.#u.hash = s === '' || s === '#' ? '' : percent(s[0] === '#' ? s : '#' + s, '"<>`'); }
+  get searchParams() {
+    if (this.#params === null) { this.#params = new URLSearchParams(this.#u.search); attach(this.#params, (s) => { this.#u.search = s === '' ? '' : '?' + s; }); }
+    return this.#params;
+  }
+  toString() { return this.href; }
+  toJSON() { return this.href; }
+}
+hide(globalThis, 'URL', URL);
+hide(globalThis, 'URLSearchParams', URLSearchParams);
+
+// --- eval: off unless allowed; then it runs in the global scope, through the same checks as a cell ---
+const AsyncFunction = getPrototypeOf(async function () {}).constructor, GeneratorFunction = getPrototypeOf(function* () {}).constructor;
+const makers = [['Function', Function.prototype, 'function'], ['AsyncFunction', AsyncFunction.prototype, 'async function'], ['GeneratorFunction', GeneratorFunction.prototype, 'function*']];
+for (const [name, prototype, keyword] of makers) {
+  const maker = { [name]: function (...args) { return host.makeFunction(keyword, args.length === 0 ? '' : `${args[args.length - 1]}`, join(args.slice(0, -1).map((a) => `${a}`), ',')); } }[name];
+  maker.prototype = prototype;
+  defineProperty(maker, 'prototype', { writable: false, enumerable: false });
+  defineProperty(maker, 'length', { value: 1 });
+  defineProperty(prototype, 'constructor', { value: maker, writable: name === 'Function', enumerable: false, configurable: true });
+  if (name === 'Function') hide(globalThis, 'Function', maker);
+  else setPrototypeOf(maker, globalThis.Function);
+}
+hide(globalThis, 'eval', { eval(source) { return typeof source === 'string' ? host.evaluate(source) : source; } }.eval);
+
+// --- bounds that are cheap to have ---
+const parse = JSON.parse;
+hide(JSON, 'parse', { parse(text, reviver) { const s = `${text}`; host.checkJSON(s); return reviver === undefined ? parse(s) : parse(s, reviver); } }.parse);
+
+// --- lock: additions to and replacements of intrinsics throw instead of being lost with the VM.
+// Names that objects commonly override by assignment stay writable, because a read-only inherited
+// property cannot be assigned; the codec compares those when a cell has ended. ---
+const overridden = new NativeSet(['constructor', 'toString', 'valueOf', 'toJSON', 'toLocaleString', 'name', 'message', 'stack', 'cause', 'length']);
+const overrides = Set.prototype.has.bind(overridden);
+const TypedArray = getPrototypeOf(Uint8Array);
+const shared = [Object.prototype, Function.prototype];
+const roots = [Object, Function, Array, String, Number, Boolean, Symbol, BigInt, RegExp, NativeRegExp, Date, Promise, Map, Set, WeakMap, WeakSet,
+  Error, AggregateError, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
+  ArrayBuffer, DataView, TypedArray, Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array, BigInt64Array, BigUint64Array,
+  Proxy, Math, JSON, Reflect, Iterator, TextEncoder, TextDecoder, URL, URLSearchParams, AsyncFunction.prototype.constructor, GeneratorFunction.prototype.constructor];
+const others = [IteratorPrototype, AsyncFunction.prototype, GeneratorFunction.prototype, GeneratorFunction.prototype.prototype,
+  getPrototypeOf([][Symbol.iterator]()), getPrototypeOf(new Map()[Symbol.iterator]()), getPrototypeOf(new Set()[Symbol.iterator]()), getPrototypeOf(''[Symbol.iterator]())];
+const lock = (o) => {
+  const isError = o === Error.prototype || getPrototypeOf(o) === Error.prototype;
+  if (!isError && shared.indexOf(o) < 0) {
+    for (const key of ownKeys(o)) {
+      if (overrides(key) || o === Symbol && typeof o[key] === 'symbol') continue;
+      const d = getOwnPropertyDescriptor(o, key);
+      if (d.writable === true) { if (d.configurable) defineProperty(o, key, { writable: false, configurable: false }); }
+      else if (d.configurable && 'get' in d) defineProperty(o, key, { configurable: false });
+    }
+  }
+  preventExtensions(o);
+};
+host.intrinsics(roots, others);
+for (const o of roots) { if (typeof o === 'function' && o.prototype) lock(o.prototype); lock(o); }
+for (const o of others) lock(o);
+
+return {
+  describe: getOwnPropertyDescriptor, ownKeys, isExtensible: Object.isExtensible, define: defineProperty, create, setPrototypeOf, preventExtensions,
+  toSource: bindCall(Function.prototype.toString), stringify: JSON.stringify, parse,
+  mapForEach, mapSet, setForEach, setAdd, getTime, thisNumber, keyFor: Symbol.keyFor, symbolFor: Symbol.for,
+  source: nativeSource, WeakMap: bindCall(WeakMap.prototype.has), WeakSet: bindCall(WeakSet.prototype.has), RegExp: RegExpWrapper, Map: NativeMap, Set: NativeSet, Date: NativeDate, Error: NativeError, BigInt, Array,
+  flags: ['global', 'ignoreCase', 'multiline', 'dotAll', 'unicode', 'sticky'].map((n) => [n === 'sticky' ? 'y' : n === 'dotAll' ? 's' : n[0], bindCall(getOwnPropertyDescriptor(RegExp.prototype, n).get)]),
+  typedName: bindCall(getOwnPropertyDescriptor(TypedArray.prototype, Symbol.toStringTag).get),
+  typedBuffer: bindCall(getOwnPropertyDescriptor(TypedArray.prototype, 'buffer').get),
+  typedOffset: bindCall(getOwnPropertyDescriptor(TypedArray.prototype, 'byteOffset').get),
+  typedLength: bindCall(getOwnPropertyDescriptor(TypedArray.prototype, 'length').get),
+  viewBuffer: bindCall(getOwnPropertyDescriptor(DataView.prototype, 'buffer').get),
+  viewOffset: bindCall(getOwnPropertyDescriptor(DataView.prototype, 'byteOffset').get),
+  viewLength: bindCall(getOwnPropertyDescriptor(DataView.prototype, 'byteLength').get),
+  makeError(name, message, code) {
+    const ctor = errorTypes[name], e = new (ctor === undefined ? NativeError : ctor)(message);
+    if (ctor === undefined) hide(e, 'name', name);
+    hide(e, 'stack', name + ': ' + message);
+    if (code !== '') defineProperty(e, 'code', { value: code, writable: true, enumerable: true, configurable: true });
+    return e;
+  },
+};
+})
