@@ -11,7 +11,7 @@ import (
 
 // Message is what a person or a program says to a job.
 type Message struct {
-	Payload json.RawMessage `json:"payload" doc:"Any JSON; a string is text." example:"Please look at invoice 4711 first."`
+	Payload json.RawMessage `json:"payload" doc:"Any JSON; a string is text." example:"\"Please look at invoice 4711 first.\""`
 	Mode    string          `json:"mode,omitempty" enum:"interrupt" doc:"interrupt ends the current cell and asks the model now. Default: shown at the next turn, or given to a pending message()."`
 }
 

@@ -99,4 +99,3 @@ func (e *eventWriter) close() {
 	<-e.done
 	_ = e.control.SetWriteDeadline(time.Time{})
 }
-

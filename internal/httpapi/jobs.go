@@ -18,7 +18,7 @@ const longestWait = time.Minute
 
 // JobPath is the job a request is about.
 type JobPath struct {
-	ID string `path:"id" format:"uuid" minLength:"36" maxLength:"36" doc:"The whole id of the job." example:"01993e80-6c5e-7cc4-b5d5-0d3c0a3f6a11"`
+	ID string `path:"id" pattern:"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$" patternDescription:"the whole id of a job, a UUID of 36 characters" doc:"The whole id of the job." example:"01993e80-6c5e-7cc4-b5d5-0d3c0a3f6a11"`
 }
 
 // id is the parsed id; huma has checked its form.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -131,7 +132,15 @@ func (s *server) readBody(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	next(ctx)
+	next(huma.WithValue(ctx, bodyKey{}, body))
+}
+
+type bodyKey struct{}
+
+// bodyOf is the request's body as it was sent.
+func bodyOf(ctx context.Context) []byte {
+	body, _ := ctx.Value(bodyKey{}).([]byte)
+	return body
 }
 
 func takeBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Problem) {

@@ -78,13 +78,13 @@ type SubmittedItem struct {
 	Existing bool `json:"existing,omitempty" doc:"The job was there before, by key or Idempotency-Key."`
 }
 
-type idempotent struct {
+// Idempotent requests may be repeated.
+type Idempotent struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" pattern:"^[ -~]+$" patternDescription:"1 to 255 printable ASCII characters" doc:"Makes a repeated request return the first one's answer. The same key with another request is refused (409)." example:"7b1c6c62-order-4711"`
-	RawBody        []byte
 }
 
 // Resolve refuses a key that is there and empty, which huma takes for absent.
-func (in *idempotent) Resolve(ctx huma.Context) []error {
+func (in *Idempotent) Resolve(ctx huma.Context) []error {
 	empty := false
 	ctx.EachHeader(func(name, value string) { empty = empty || name == "Idempotency-Key" && value == "" })
 	if !empty {
@@ -97,19 +97,19 @@ type (
 	submitIn struct {
 		AgentPath
 		PrefixQuery
-		idempotent
+		Idempotent
 		Body *Submission
 	}
 	batchIn struct {
 		AgentPath
 		PrefixQuery
-		idempotent
+		Idempotent
 		Body Batch
 	}
 	agentEventIn struct {
 		AgentPath
 		PrefixQuery
-		idempotent
+		Idempotent
 		Body AgentEvent
 	}
 	submittedOut struct {
@@ -156,7 +156,7 @@ func (s *server) submit(ctx context.Context, in *submitIn) (*submittedOut, error
 		return nil, err
 	}
 	req := in.Body.request(in.Role, prefix)
-	req.Idempotency = in.idempotency("jobs", in.Role, prefix)
+	req.Idempotency = in.idempotency(ctx, "jobs", in.Role, prefix)
 	job, err := s.app.Submit(ctx, req)
 	return s.submitted(ctx, job, err)
 }
@@ -167,7 +167,7 @@ func (s *server) pushAgentEvent(ctx context.Context, in *agentEventIn) (*submitt
 		return nil, err
 	}
 	req := in.Body.request(in.Role, prefix)
-	req.Idempotency = in.idempotency("events", in.Role, prefix)
+	req.Idempotency = in.idempotency(ctx, "events", in.Role, prefix)
 	job, err := s.app.AgentEvent(ctx, in.Role, prefix, in.Body.Event, req)
 	return s.submitted(ctx, job, err)
 }
@@ -190,7 +190,7 @@ func (s *server) submitBatch(ctx context.Context, in *batchIn) (*batchOut, error
 		return nil, err
 	}
 	reqs := make([]app.SubmitRequest, len(in.Body.Jobs))
-	idem := in.idempotency("batch", in.Role, shared)
+	idem := in.idempotency(ctx, "batch", in.Role, shared)
 	for i, job := range in.Body.Jobs {
 		prefix := shared
 		if job.Prefix != "" {
@@ -227,11 +227,11 @@ func (b *Submission) request(role, prefix string) app.SubmitRequest {
 }
 
 // idempotency pairs the key with a hash of what is asked: what the request means, not how it is written.
-func (in *idempotent) idempotency(operation, role, prefix string) app.Idempotency {
+func (in *Idempotent) idempotency(ctx context.Context, operation, role, prefix string) app.Idempotency {
 	if in.IdempotencyKey == "" {
 		return app.Idempotency{}
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s", operation, role, prefix, canonical(in.RawBody)))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s", operation, role, prefix, canonical(bodyOf(ctx))))
 	return app.Idempotency{Key: in.IdempotencyKey, Request: hex.EncodeToString(sum[:])}
 }
 

@@ -1,0 +1,150 @@
+package config
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var errUnusable = errors.New("unusable")
+
+// prefixForm is a namespace path.
+var prefixForm = regexp.MustCompile(`^/$|^(/[A-Za-z0-9_.-]+)+$`)
+
+// last is the value of a setting that has one: the last flag wins.
+func last(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
+}
+
+// Text binds any text.
+func (s *Set) Text(into *string, flag, variable, fallback, usage string) {
+	s.add(&setting{flag: flag, variable: variable, kind: "string", take: func(v []string) error {
+		*into = last(v)
+		return nil
+	}}, usage, fallback)
+}
+
+// Choice binds one of several words.
+func (s *Set) Choice(into *string, flag, variable, fallback, usage string, words ...string) {
+	s.add(&setting{flag: flag, variable: variable, kind: "string", want: "one of " + strings.Join(words, ", "), take: func(v []string) error {
+		*into = last(v)
+		if !slices.Contains(words, *into) {
+			return errUnusable
+		}
+		return nil
+	}}, usage, fallback)
+}
+
+// Count binds a whole number of at least 1.
+func (s *Set) Count(into *int, flag, variable string, fallback int, usage string) {
+	s.add(&setting{flag: flag, variable: variable, kind: "int", want: "a whole number of at least 1", take: func(v []string) error {
+		n, err := strconv.Atoi(last(v))
+		if err != nil || n < 1 {
+			return errUnusable
+		}
+		*into = n
+		return nil
+	}}, usage, strconv.Itoa(fallback))
+}
+
+// Duration binds a positive duration.
+func (s *Set) Duration(into *time.Duration, flag, variable string, fallback time.Duration, usage string) {
+	s.add(&setting{flag: flag, variable: variable, kind: "duration", want: "a positive duration such as " + fallback.String(), take: func(v []string) error {
+		d, err := time.ParseDuration(last(v))
+		if err != nil || d <= 0 {
+			return errUnusable
+		}
+		*into = d
+		return nil
+	}}, usage, fallback.String())
+}
+
+// Address binds host:port; empty is allowed when fallback is.
+func (s *Set) Address(into *string, flag, variable, fallback, usage string) {
+	s.add(&setting{flag: flag, variable: variable, kind: "host:port", want: "host:port, such as 127.0.0.1:8080", take: func(v []string) error {
+		*into = last(v)
+		if *into == "" && fallback == "" {
+			return nil
+		}
+		_, port, err := net.SplitHostPort(*into)
+		if err != nil {
+			return errUnusable
+		}
+		if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+			return errUnusable
+		}
+		return nil
+	}}, usage, fallback)
+}
+
+// Dir binds a folder that exists; empty: none.
+func (s *Set) Dir(into *string, flag, variable, usage string) {
+	s.add(&setting{flag: flag, variable: variable, kind: "dir", want: "a folder that exists", take: func(v []string) error {
+		*into = last(v)
+		if *into == "" {
+			return nil
+		}
+		if info, err := os.Stat(*into); err != nil || !info.IsDir() {
+			return errUnusable
+		}
+		return nil
+	}}, usage, "")
+}
+
+// Prefixes binds namespace paths; the flag is repeatable, the variable separates them by commas.
+func (s *Set) Prefixes(into *[]string, flag, variable, usage string) {
+	s.add(&setting{flag: flag, variable: variable, kind: "strings", want: "namespace paths such as /acme/triage", take: func(v []string) error {
+		*into = v
+		for _, p := range v {
+			if !prefixForm.MatchString(p) {
+				return errUnusable
+			}
+		}
+		return nil
+	}}, usage, "/")
+}
+
+// DatabaseURL binds where the database is; required or not.
+func (s *Set) DatabaseURL(into *string, required bool) {
+	s.add(&setting{
+		flag: "database-url", variable: "DATABASE_URL", kind: "url", secret: true, fromFile: true,
+		want: "the URL of a PostgreSQL database, such as postgres://user:password@host:5432/name",
+		take: func(v []string) error {
+			*into = last(v)
+			if *into == "" && !required {
+				return nil
+			}
+			if _, err := pgx.ParseConfig(*into); err != nil || *into == "" {
+				return errUnusable
+			}
+			return nil
+		},
+	}, "the PostgreSQL database", "")
+}
+
+// APIURL binds where the API is.
+func (s *Set) APIURL(into *string) {
+	s.add(&setting{
+		flag: "url", variable: "STATEK_URL", kind: "url", secret: true, fromFile: true,
+		want: "the URL of a Statek API, such as http://127.0.0.1:8080",
+		take: func(v []string) error {
+			*into = last(v)
+			u, err := url.Parse(*into)
+			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+				return errUnusable
+			}
+			return nil
+		},
+	}, "the API", "http://127.0.0.1:8080")
+}
