@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -190,17 +189,15 @@ func (s *server) submitBatch(ctx context.Context, in *batchIn) (*batchOut, error
 		return nil, err
 	}
 	reqs := make([]app.SubmitRequest, len(in.Body.Jobs))
-	idem := in.idempotency(ctx, "batch", in.Role, shared)
 	for i, job := range in.Body.Jobs {
 		prefix := shared
 		if job.Prefix != "" {
 			prefix = job.Prefix
 		}
 		reqs[i] = job.request(in.Role, prefix)
-		if idem.Key != "" {
-			reqs[i].Idempotency = app.Idempotency{Key: idem.Key + "#" + strconv.Itoa(i), Request: idem.Request}
-		}
 	}
+	// The batch is one request: its key stands in the first job, for all of them.
+	reqs[0].Idempotency = in.idempotency(ctx, "batch", in.Role, shared)
 	jobs, err := s.app.SubmitBatch(ctx, in.Role, reqs)
 	if err != nil {
 		return nil, s.problem(ctx, "body", err)
