@@ -84,7 +84,9 @@ type look struct {
 	decision temporal.Decision
 	rung     []uuid.UUID
 	ringing  bool
-	caught   int
+	// told says that something besides the sweep knew that there was something to see.
+	told   bool
+	caught int
 }
 
 // run returns false when the group is taken by somebody else, or gone.
@@ -142,16 +144,8 @@ func (l *look) serve(ctx context.Context) error {
 // record writes what follows from the look and rings those who were served.
 func (l *look) record(ctx context.Context) error {
 	l.decision = temporal.After(l.eval)
-	if l.sweeping && l.eval.Served > 0 && l.group.Taken == 0 {
-		// Asked after serving: a writer whose data was seen has committed its mark before, and the checks of
-		// this group cannot be consumed while it is held here.
-		told, err := l.q.WaitGroupTold(ctx, l.group.ID)
-		if err != nil {
-			return err
-		}
-		if !told {
-			l.caught = l.eval.Served
-		}
+	if l.sweeping && !l.told {
+		l.caught = l.eval.Served
 	}
 	now := l.w.now()
 	var retry *time.Time
@@ -170,6 +164,17 @@ func (l *look) record(ctx context.Context) error {
 		b.Queue("set local synchronous_commit = off")
 	}
 	return l.tx.SendBatch(ctx, b).Close()
+}
+
+// askTold finds out, for a sweep that has seen something, whether a mark or a check would have led here. It
+// must come after the seeing (a writer whose data was seen has committed its mark before, and the checks of
+// this group cannot be consumed while it is held) and before the complement, which leaves marks of its own.
+func (l *look) askTold(ctx context.Context) (err error) {
+	if l.sweeping {
+		l.told, err = l.q.WaitGroupTold(ctx, l.group.ID)
+		l.told = l.told || l.group.Taken > 0
+	}
+	return err
 }
 
 // definition reads a temporal version.

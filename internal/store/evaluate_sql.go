@@ -24,6 +24,9 @@ func (l *look) serveSQL(ctx context.Context, def temporal.Definition) error {
 	if err != nil || !ready || l.eval.Err != "" {
 		return err
 	}
+	if err := l.askTold(ctx); err != nil {
+		return err
+	}
 	heads, err := l.q.WaitHeads(ctx, db.WaitHeadsParams{GroupID: &l.group.ID, Most: lookBatch})
 	if err != nil {
 		return err
@@ -68,7 +71,7 @@ func (l *look) complement(ctx context.Context, def temporal.Definition, head db.
 		return false, err
 	}
 	switch {
-	case len(res.FieldDescriptions) == 0:
+	case len(res.Rows) == 0 && res.CommandTag.RowsAffected() > 0:
 		return false, l.fault(ctx, "the complement returns no columns: end it with returning …")
 	case len(res.Rows) > 1:
 		return false, l.fault(ctx, fmt.Sprintf("the complement took %d rows for one waiter: it must take at most one", len(res.Rows)))
@@ -138,8 +141,7 @@ func (l *look) fault(ctx context.Context, message string) error {
 	if len(l.eval.Err) > 1000 {
 		l.eval.Err = l.eval.Err[:1000]
 	}
-	b := &pgx.Batch{}
-	b.Queue("rollback to savepoint temporal") // with it go the role and the timeouts
-	b.Queue("release savepoint temporal")
-	return l.tx.SendBatch(ctx, b).Close()
+	// Simple protocol: nothing can be prepared in a failed transaction. Role and timeouts go back with it.
+	_, err := l.tx.Exec(ctx, "rollback to savepoint temporal; release savepoint temporal", pgx.QueryExecModeSimpleProtocol)
+	return err
 }

@@ -62,5 +62,5 @@ func (l *look) broadcast(ctx context.Context) error {
 		// another group meanwhile.
 		l.eval.Full = true
 	}
-	return nil
+	return l.askTold(ctx)
 }
