@@ -30,3 +30,10 @@ limit 1;
 -- name: HistoryInsertFirst :exec
 insert into statek.history (job_id, seq, kind, at, payload)
 values ($1, 1, 'submitted', $2, sqlc.arg(payload)::text::json);
+
+-- name: HistoryWithText :many
+select h.seq, h.kind, h.cell, h.call, h.at, h.payload, ''::text as what
+from statek.history h
+where h.job_id = $1 and h.seq > $2
+order by h.seq
+limit sqlc.arg(max_rows)::integer;

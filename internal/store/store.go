@@ -103,3 +103,9 @@ func textOrNull(s string) *string {
 
 // Ping asks the database for one round trip.
 func (s *Store) Ping(ctx context.Context) error { return wrap(s.pool.Ping(ctx), "ping") }
+
+// Concurrent reports that a transaction lost to a concurrent one; the same may work again.
+func Concurrent(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+}

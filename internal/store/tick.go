@@ -114,7 +114,10 @@ func (s *Store) Bury(ctx context.Context, ids []uuid.UUID, deadAfter time.Durati
 		return err
 	})
 	if err == nil && len(dead) > 0 {
-		err = s.q.WorkersCutOff(ctx, dead)
+		// Their sessions may sit in an open transaction that holds locks. By hand: sqlc does not know the view.
+		_, err = s.pool.Exec(ctx, `select pg_terminate_backend(pid) from pg_stat_activity
+			where datname = current_database() and usename = current_user
+			  and application_name = any(select 'statek worker ' || u.id from unnest($1::uuid[]) as u(id))`, dead)
 	}
 	return dead, wrap(err, "bury workers")
 }

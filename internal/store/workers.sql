@@ -29,13 +29,6 @@ where id = any(sqlc.arg(ids)::uuid[]) and dead_at is null
   and beat_at < clock_timestamp() - make_interval(secs => sqlc.arg(dead_after_seconds)::float8)
 returning id;
 
--- A dead worker's sessions may sit in an open transaction that holds locks.
--- name: WorkersCutOff :exec
-select pg_terminate_backend(pid)
-from pg_stat_activity
-where datname = current_database() and usename = current_user
-  and application_name = any(select 'statek worker ' || u.id from unnest(sqlc.arg(ids)::uuid[]) as u(id));
-
 -- Takes everything from workers that are dead or gone. The caller rings the jobs in the same transaction.
 -- name: JobsTakeOver :many
 update statek.job_state s

@@ -202,3 +202,55 @@ func (q *Queries) HistoryOfCell(ctx context.Context, arg HistoryOfCellParams) ([
 	}
 	return items, nil
 }
+
+const HistoryWithText = `-- name: HistoryWithText :many
+select h.seq, h.kind, h.cell, h.call, h.at, h.payload, ''::text as what
+from statek.history h
+where h.job_id = $1 and h.seq > $2
+order by h.seq
+limit $3::integer
+`
+
+type HistoryWithTextParams struct {
+	JobID   uuid.UUID
+	Seq     int64
+	MaxRows int32
+}
+
+type HistoryWithTextRow struct {
+	Seq     int64
+	Kind    string
+	Cell    int32
+	Call    int32
+	At      time.Time
+	Payload []byte
+	What    string
+}
+
+func (q *Queries) HistoryWithText(ctx context.Context, arg HistoryWithTextParams) ([]HistoryWithTextRow, error) {
+	rows, err := q.db.Query(ctx, HistoryWithText, arg.JobID, arg.Seq, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HistoryWithTextRow
+	for rows.Next() {
+		var i HistoryWithTextRow
+		if err := rows.Scan(
+			&i.Seq,
+			&i.Kind,
+			&i.Cell,
+			&i.Call,
+			&i.At,
+			&i.Payload,
+			&i.What,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

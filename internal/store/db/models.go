@@ -33,6 +33,23 @@ type StatekAgent struct {
 	CreatedAt  time.Time
 }
 
+// Jobs that wait for something, and for how long. statek.explain(id) says more about one.
+type StatekBlockedJob struct {
+	ID         uuid.UUID
+	Prefix     string
+	Agent      string
+	Status     string
+	BlockedOn  *string
+	BlockedWhy *string
+	Since      time.Time
+	Age        int32
+	// When it wakes by itself: a sleep's end, a timeout or the next attempt; null: never.
+	Wakes interface{}
+	Waits int64
+	// What went wrong when the conditions of its waits were last looked at.
+	LastError []byte
+}
+
 type StatekCatalog struct {
 	One        bool
 	Generation int64
@@ -109,6 +126,43 @@ type StatekJob struct {
 	Error        *string
 }
 
+// One row per job: where it is, what it waits for, what came out.
+type StatekJobOverview struct {
+	ID      uuid.UUID
+	Prefix  string
+	Agent   string
+	Version int32
+	Status  string
+	Outcome *string
+	// What it waits for in a word: the name of a wait, retry, operator …
+	BlockedOn *string
+	// The same as a sentence.
+	BlockedWhy *string
+	Created    time.Time
+	Changed    time.Time
+	Finished   *time.Time
+	WakeAt     *time.Time
+	// Pieces of code started so far.
+	Cells interface{}
+	// Replies of the model so far.
+	Turns       interface{}
+	Completions interface{}
+	// Rows in its mailbox that it has not taken in.
+	Mail     int64
+	Error    *string
+	Result   json.RawMessage
+	Tags     []string
+	Source   string
+	Locale   string
+	Key      *string
+	Priority int16
+	Parent   *uuid.UUID
+	ParkedOn *string
+	// The worker process that holds it; null: none.
+	Worker     *uuid.UUID
+	WorkerHost interface{}
+}
+
 type StatekJobState struct {
 	JobID      uuid.UUID
 	Status     string
@@ -123,6 +177,20 @@ type StatekJobState struct {
 	BlockedWhy *string
 	WakeAt     *time.Time
 	ChangedAt  time.Time
+}
+
+// What happened in a job, one sentence per fact. Filter by job_id.
+type StatekJobTimeline struct {
+	JobID uuid.UUID
+	Seq   int64
+	At    time.Time
+	// The fact as a sentence; the exact bytes are in statek.history.
+	What string
+	Kind string
+	// The piece of code it happened in; 0: outside.
+	Cell int32
+	// The host call it is about, numbered within the cell; 0: none.
+	Call int32
 }
 
 type StatekMailbox struct {
@@ -260,13 +328,12 @@ type StatekWatch struct {
 }
 
 type StatekWorker struct {
-	ID          uuid.UUID
-	Host        string
-	Pid         int32
-	Version     string
-	Prefixes    []string
-	BackendPids []int32
-	StartedAt   time.Time
-	BeatAt      time.Time
-	DeadAt      *time.Time
+	ID        uuid.UUID
+	Host      string
+	Pid       int32
+	Version   string
+	Prefixes  []string
+	StartedAt time.Time
+	BeatAt    time.Time
+	DeadAt    *time.Time
 }

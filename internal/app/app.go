@@ -1,0 +1,181 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"statek/internal/jsvm"
+	"statek/internal/store"
+)
+
+// Config of an App.
+type Config struct {
+	DatabaseURL string
+	Logger      *slog.Logger // default: slog.Default()
+	MaxConns    int          // of the pool; default 16
+}
+
+// App answers requests. It is safe for concurrent use.
+type App struct {
+	cfg      Config
+	pool     *pgxpool.Pool
+	store    *store.Store
+	notifier *store.Notifier
+	machine  jsvm.Machine
+	checks   *checks
+	hub      *hub
+	now      func() time.Time
+}
+
+// Open prepares an App. It does not need the database to be up.
+func Open(ctx context.Context, cfg Config) (*App, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = 16
+	}
+	pool, err := newPool(ctx, cfg.DatabaseURL, cfg.MaxConns, "statek api", 0)
+	if err != nil {
+		return nil, err
+	}
+	now := func() time.Time { return time.Now().UTC() } //nolint:forbidigo // wiring
+	notifier := store.NewNotifier(pool, 0)
+	return &App{
+		cfg: cfg, pool: pool, store: store.New(pool, notifier, now), notifier: notifier,
+		machine: jsvm.NewInProcess(), checks: newChecks(), hub: newHub(), now: now,
+	}, nil
+}
+
+// newPool makes a pool that connects when first used. idle, when not zero, bounds how long a session may sit
+// in an open transaction: a stopped process must not hold locks for ever.
+func newPool(ctx context.Context, url string, conns int, name string, idle time.Duration) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, &Error{Kind: KindInvalid, Message: "the database URL cannot be read: expected postgres://user:password@host:port/database"}
+	}
+	cfg.MaxConns = int32(conns)
+	params := cfg.ConnConfig.RuntimeParams
+	params["application_name"] = name
+	params["search_path"] = "pg_catalog"
+	params["statement_timeout"] = "30s"
+	params["tcp_keepalives_idle"], params["tcp_keepalives_interval"], params["tcp_keepalives_count"] = "5", "2", "3"
+	if idle > 0 {
+		params["idle_in_transaction_session_timeout"] = fmt.Sprint(idle.Milliseconds())
+		params["lock_timeout"] = "5s"
+	}
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("app: make the connection pool: %w", err)
+	}
+	return pool, nil
+}
+
+// Close ends all connections.
+func (a *App) Close() { a.pool.Close() }
+
+// Run sends notifications and keeps waiting callers informed until ctx ends. It reconnects by itself.
+func (a *App) Run(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = a.notifier.Run(ctx)
+	}()
+	listen(ctx, a.pool.Config().ConnConfig, a.cfg.Logger, store.ChangedChannel, a.hub.changed)
+	<-done
+	return nil
+}
+
+// listen calls heard for every notification on a channel, and once with an empty payload after each
+// (re)connection, until ctx ends.
+func listen(ctx context.Context, cfg *pgx.ConnConfig, logger *slog.Logger, channel string, heard func(payload string)) {
+	pause := 100 * time.Millisecond
+	told := false
+	for ctx.Err() == nil {
+		err := listenOnce(ctx, cfg, channel, func(payload string) {
+			pause, told = 100*time.Millisecond, false
+			heard(payload)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if !told {
+			told = true
+			logger.WarnContext(ctx, "listening was interrupted; it goes on when the database is back",
+				slog.String("channel", channel), slog.String("err", redact(err)))
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		pause = min(pause*2, 5*time.Second)
+	}
+}
+
+func listenOnce(ctx context.Context, cfg *pgx.ConnConfig, channel string, heard func(string)) error {
+	conn, err := pgx.ConnectConfig(ctx, cfg.Copy())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		return err
+	}
+	heard("")
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		heard(n.Payload)
+	}
+}
+
+// redact keeps what a driver error says, without what may hold credentials.
+func redact(err error) string {
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return "the database cannot be reached: " + errors.Unwrap(connect).Error()
+	}
+	return err.Error()
+}
+
+// fail turns an error of the store into one for callers.
+func fail(err error, what string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrNotFound):
+		return &Error{Kind: KindNotFound, Message: what + " does not exist", Err: err}
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return err
+	case store.Unavailable(err):
+		return &Error{Kind: KindUnavailable, Message: "the database is not available; try again shortly", Err: err}
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000" || pg.Code == "42883") && !isOurs(err) {
+		return &Error{Kind: KindUnavailable, Message: "the database has no or an older schema; run: statek migrate up", Err: err}
+	}
+	return err
+}
+
+func isOurs(err error) bool {
+	var e *Error
+	return errors.As(err, &e)
+}
+
+func jobName(id uuid.UUID) string { return "job " + id.String() }

@@ -1,0 +1,61 @@
+package app
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/google/uuid"
+)
+
+// hub wakes callers that wait for a job to change.
+type hub struct {
+	mu      sync.Mutex
+	waiting map[uuid.UUID]map[chan struct{}]bool
+}
+
+func newHub() *hub { return &hub{waiting: map[uuid.UUID]map[chan struct{}]bool{}} }
+
+// watch returns a channel that yields after each change of the job, and a function to stop.
+func (h *hub) watch(job uuid.UUID) (<-chan struct{}, func()) {
+	ch := make(chan struct{}, 1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiting[job] == nil {
+		h.waiting[job] = map[chan struct{}]bool{}
+	}
+	h.waiting[job][ch] = true
+	return ch, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.waiting[job], ch)
+		if len(h.waiting[job]) == 0 {
+			delete(h.waiting, job)
+		}
+	}
+}
+
+// changed reads a notification: a list of job ids, or nothing, which means any.
+func (h *hub) changed(payload string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if payload == "" {
+		for _, chans := range h.waiting {
+			wake(chans)
+		}
+		return
+	}
+	for text := range strings.SplitSeq(payload, ",") {
+		if id, err := uuid.Parse(text); err == nil {
+			wake(h.waiting[id])
+		}
+	}
+}
+
+func wake(chans map[chan struct{}]bool) {
+	for ch := range chans {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}

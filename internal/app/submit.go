@@ -1,0 +1,266 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"statek/internal/agents"
+	"statek/internal/jobs"
+	"statek/internal/jsvm"
+	"statek/internal/store"
+	"statek/internal/temporal"
+)
+
+// Submit makes one job. It is READY when Submit returns, and rung.
+func (a *App) Submit(ctx context.Context, req SubmitRequest) (Job, error) {
+	made, err := a.submit(ctx, []SubmitRequest{req}, "", req.Idempotency)
+	if err != nil {
+		return Job{}, err
+	}
+	return made[0], nil
+}
+
+// SubmitBatch makes all jobs of one agent or none. Errors name the job: "jobs[3].shared_vars.event".
+func (a *App) SubmitBatch(ctx context.Context, role string, reqs []SubmitRequest) ([]Job, error) {
+	if len(reqs) == 0 || len(reqs) > MaxBatch {
+		return nil, invalid("jobs", len(reqs), fmt.Sprintf("must hold 1 to %d jobs", MaxBatch))
+	}
+	var idem Idempotency
+	for i := range reqs {
+		reqs[i].Role = role
+		if reqs[i].Idempotency.Key != "" {
+			idem = reqs[i].Idempotency
+		}
+	}
+	return a.submit(ctx, reqs, "jobs[%d].", idem)
+}
+
+// AgentEvent makes one job of an event: the event becomes the one variable that the agent's warmup reads and
+// nobody gives. When there is none, or several, it is refused and nothing is lost.
+func (a *App) AgentEvent(ctx context.Context, role, prefix string, event json.RawMessage, req SubmitRequest) (Job, error) {
+	req.Role, req.Prefix = role, prefix
+	req = withDefaults(req)
+	p, err := a.plan(ctx, req)
+	if err != nil {
+		return Job{}, err
+	}
+	if len(p.missing) != 1 {
+		return Job{}, &Error{Kind: KindInvalid, Message: "the event has no place to go", Fields: []FieldError{{
+			Field: "event", Message: fmt.Sprintf("needs exactly one free variable in the warmup of %s; it reads %s", role, nameList(p.missing)),
+		}}}
+	}
+	vars := maps.Clone(req.SharedVars)
+	if vars == nil {
+		vars = map[string]json.RawMessage{}
+	}
+	vars[p.missing[0]] = event
+	req.SharedVars = vars
+	return a.Submit(ctx, req)
+}
+
+func nameList(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func withDefaults(req SubmitRequest) SubmitRequest {
+	if req.Prefix == "" {
+		req.Prefix = "/"
+	}
+	if req.Priority == 0 {
+		req.Priority = 2
+	}
+	if req.OnConflict == "" {
+		req.OnConflict = "reject"
+	}
+	return req
+}
+
+// submit checks everything, then inserts. where is the format of a field's place, with the job's number.
+func (a *App) submit(ctx context.Context, reqs []SubmitRequest, where string, idem Idempotency) ([]Job, error) {
+	list := make([]store.NewJob, len(reqs))
+	var wrong []FieldError
+	for i, req := range reqs {
+		req = withDefaults(req)
+		job, fields, err := a.newJob(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range fields {
+			if where != "" {
+				f.Field = fmt.Sprintf(where, i) + f.Field
+			}
+			wrong = append(wrong, f)
+		}
+		list[i] = job
+	}
+	if len(wrong) > 0 {
+		return nil, &Error{Kind: KindInvalid, Message: "the submission is not valid", Fields: wrong}
+	}
+	existing := reqs[0].OnConflict == "existing"
+	ids, were, err := a.store.InsertJobs(ctx, list, existing, store.Idempotency{Prefix: list[0].Spec.Prefix, Key: idem.Key, Request: idem.Request})
+	switch {
+	case errors.Is(err, store.ErrKeyTaken):
+		return nil, &Error{Kind: KindConflict, Message: "an unfinished job has this business key", Err: err, Fields: []FieldError{{
+			Field: "key", Message: strings.TrimPrefix(err.Error(), "store: submit: ") + `; set on_conflict to "existing" to get that job`,
+		}}}
+	case errors.Is(err, store.ErrKeyReused):
+		return nil, &Error{Kind: KindConflict, Err: err, Fields: []FieldError{{
+			Field: "Idempotency-Key", Value: idem.Key, Message: "was used for a different request: use a new key for a new request",
+		}}}
+	case err != nil:
+		return nil, fail(err, "job")
+	}
+	made := make([]Job, len(ids))
+	for i, id := range ids {
+		if were[i] {
+			if made[i], err = a.GetJob(ctx, id); err != nil {
+				return nil, err
+			}
+			made[i].Existing = true
+			continue
+		}
+		made[i] = fresh(list[i])
+	}
+	return made, nil
+}
+
+// fresh is a job just submitted, as GetJob would show it.
+func fresh(n store.NewJob) Job {
+	j := Job{
+		ID: n.ID, Prefix: n.Spec.Prefix, Agent: n.Spec.Role, AgentVersion: n.Spec.AgentVersion, Status: string(jobs.Ready),
+		BlockedOn: "worker", BlockedWhy: "waits for a worker to take it", Source: n.Submitted.Source, Locale: n.Spec.Locale,
+		Tags: n.Tags, Key: n.Key, Priority: n.Priority, CreatedAt: n.At, ChangedAt: n.At,
+	}
+	if n.Submitted.RunAt > 0 {
+		j.BlockedOn, j.BlockedWhy = "run_at", "starts at its run_at"
+	}
+	return j
+}
+
+// planned is what a submission needs of its agent.
+type planned struct {
+	agent   store.AgentVersion
+	blocks  []jobs.Block
+	missing []string // variables that the warmup reads and nobody gives, in first-use order
+}
+
+func (a *App) newJob(ctx context.Context, req SubmitRequest) (store.NewJob, []FieldError, error) {
+	wrong := checkRequest(req)
+	if len(wrong) > 0 {
+		return store.NewJob{}, wrong, nil
+	}
+	if req.Locale != "" {
+		locale, err := agents.ParseLocale(req.Locale)
+		if err != nil {
+			return store.NewJob{}, []FieldError{{Field: "locale", Value: req.Locale, Message: err.Error()}}, nil
+		}
+		req.Locale = locale.String()
+	}
+	p, err := a.plan(ctx, req)
+	var refused *Error
+	if errors.As(err, &refused) && refused.Kind == KindInvalid {
+		return store.NewJob{}, refused.Fields, nil
+	}
+	if err != nil {
+		return store.NewJob{}, nil, err
+	}
+	for _, name := range p.missing {
+		wrong = append(wrong, FieldError{Field: "shared_vars." + name, Message: fmt.Sprintf(
+			"is read by the warmup of %s and missing: add it to shared_vars", req.Role)})
+	}
+	variables := make([]jobs.Variable, 0, len(req.SharedVars))
+	for _, name := range slices.Sorted(maps.Keys(req.SharedVars)) {
+		v, err := jsvm.PlainVariable(name, req.SharedVars[name])
+		if err != nil {
+			wrong = append(wrong, FieldError{Field: "shared_vars." + name, Message: err.Error()})
+			continue
+		}
+		variables = append(variables, jobs.Variable{Name: v.Name, Value: v.Value, Type: v.Type})
+	}
+	now := a.now()
+	id, err := uuid.NewV7()
+	if err != nil {
+		return store.NewJob{}, nil, fmt.Errorf("app: make an id: %w", err)
+	}
+	shared := slices.Sorted(maps.Keys(req.SharedVars))
+	submitted := jobs.Submitted{
+		Source: req.Source, Locale: req.Locale, Blocks: len(p.blocks), Vars: shared,
+		Limits: jobs.Limits{Turns: req.Limits.Turns, Exceptions: req.Limits.Exceptions, Consecutive: req.Limits.Consecutive, Attempts: req.Limits.Attempts},
+	}
+	if req.RunAt != nil && req.RunAt.After(now) {
+		submitted.RunAt = req.RunAt.UnixMilli()
+	}
+	return store.NewJob{
+		ID: id, Submitted: submitted, Variables: variables, Tags: req.Tags, Key: req.Key, Priority: req.Priority, At: now,
+		Spec: jobs.Spec{
+			Prefix: req.Prefix, Role: req.Role, AgentID: p.agent.ID, AgentVersion: p.agent.Version, Locale: req.Locale,
+			Warmup: p.blocks, Params: req.Params, Shared: shared,
+		},
+	}, wrong, nil
+}
+
+// plan finds the agent and checks the warmup: it parses, and what it reads is there.
+func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
+	agent, err := a.store.FindAgent(ctx, req.Prefix, req.Role)
+	if errors.Is(err, store.ErrNotFound) {
+		return planned{}, &Error{Kind: KindNotFound, Err: err, Message: fmt.Sprintf(
+			"agent %q is not defined at %s or above: apply its definition first (statek apply DIR)", req.Role, req.Prefix)}
+	}
+	if err != nil {
+		return planned{}, fail(err, "agent "+req.Role)
+	}
+	p := planned{agent: agent}
+	own, err := agents.ParseWarmup("warmup", req.Warmup)
+	if err != nil {
+		return planned{}, invalid("warmup", nil, err.Error())
+	}
+	known := map[string]bool{}
+	for name := range req.SharedVars {
+		known[name] = true
+	}
+	catalog, err := a.store.Catalog(ctx, req.Prefix)
+	if err != nil {
+		return planned{}, fail(err, "catalog")
+	}
+	for _, b := range temporal.BuiltIns() {
+		known[b.Name] = true
+	}
+	for name := range catalog.Tools {
+		known[name] = true
+	}
+	for name := range catalog.Temporals {
+		known[name] = true
+	}
+	for i, b := range append(own, agent.Definition.Warmup...) {
+		analysis, err := a.checks.analyze(ctx, a.machine, b.Source)
+		var syntax *jsvm.SyntaxError
+		switch {
+		case errors.As(err, &syntax) && i < len(own):
+			return planned{}, invalid("warmup", nil, fmt.Sprintf("block %d: %s", i+1, syntax))
+		case errors.As(err, &syntax):
+			return planned{}, invalid("agent", req.Role, fmt.Sprintf("warmup block %d does not parse: %s", i-len(own)+1, syntax))
+		case err != nil:
+			return planned{}, fmt.Errorf("app: analyze warmup: %w", err)
+		}
+		for _, name := range analysis.Free {
+			if !known[name] && !slices.Contains(p.missing, name) {
+				p.missing = append(p.missing, name)
+			}
+		}
+		for _, name := range analysis.Declared {
+			known[name] = true
+		}
+		p.blocks = append(p.blocks, jobs.Block{Source: b.Source, Hidden: b.Hidden})
+	}
+	return p, nil
+}

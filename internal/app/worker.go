@@ -1,0 +1,280 @@
+package app
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"statek/internal/engine"
+	"statek/internal/jsvm"
+	"statek/internal/providers"
+	"statek/internal/queue"
+	"statek/internal/store"
+)
+
+// WorkerConfig says how a worker works.
+type WorkerConfig struct {
+	Logger    *slog.Logger
+	Providers *providers.Registry
+	// MaxJobs are driven at once. Default 1,000.
+	MaxJobs int
+	// Conns is the size of the worker's pool. Default 16.
+	Conns int
+	// Grace is how long running work may take to finish after the context ends. Default 20 s.
+	Grace time.Duration
+	// Prefixes are recorded for people to see. Default "/".
+	Prefixes []string
+	// Tools are the embedding program's own.
+	Tools map[string]engine.GoTool
+	// Environ reads the variables that HTTP tools name. Default: none.
+	Environ func(string) string
+	Version string
+	// Limits of every cell; zero fields are defaults.
+	Limits jsvm.Limits
+}
+
+// Worker drives jobs. Any number may run, in any number of processes.
+type Worker struct {
+	app   *App
+	cfg   WorkerConfig
+	ready atomic.Bool
+}
+
+// NewWorker prepares a worker.
+func NewWorker(a *App, cfg WorkerConfig) (*Worker, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = a.cfg.Logger
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 20 * time.Second
+	}
+	if cfg.Grace < 0 {
+		return nil, fmt.Errorf("app: expected Grace to be positive, got %s", cfg.Grace)
+	}
+	if cfg.Conns == 0 {
+		cfg.Conns = 16
+	}
+	if cfg.Conns < 6 {
+		return nil, fmt.Errorf("app: expected Conns to be at least 6, got %d", cfg.Conns)
+	}
+	if len(cfg.Prefixes) == 0 {
+		cfg.Prefixes = []string{"/"}
+	}
+	if cfg.Environ == nil {
+		cfg.Environ = func(string) string { return "" }
+	}
+	if cfg.Providers == nil {
+		none, err := providers.NewRegistry(nil, "")
+		if err != nil {
+			return nil, err
+		}
+		cfg.Providers = none
+	}
+	return &Worker{app: a, cfg: cfg}, nil
+}
+
+// Ready reports whether the worker takes jobs.
+func (w *Worker) Ready() bool { return w.ready.Load() }
+
+// Run drives jobs until ctx ends, then hands over what it holds. A database that is away, at the start or
+// later, is waited for; a worker that was given up for dead starts anew under another id.
+func (w *Worker) Run(ctx context.Context) error {
+	pause := 100 * time.Millisecond
+	told := false
+	for {
+		began := w.app.now()
+		err := w.stay(ctx)
+		w.ready.Store(false)
+		if ctx.Err() != nil {
+			return err
+		}
+		if err == nil || !again(err) {
+			return err
+		}
+		if w.app.now().Sub(began) > 10*time.Second {
+			pause, told = 100*time.Millisecond, false
+		}
+		if !told {
+			told = true
+			w.cfg.Logger.WarnContext(ctx, "the worker waits for the database", slog.String("err", redact(err)))
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		pause = min(pause*2, 2*time.Second)
+	}
+}
+
+// again reports failures after which a worker starts anew.
+func again(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, engine.ErrLostContact) || errors.Is(err, engine.ErrDeclaredDead) || store.Unavailable(err) ||
+		errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000" || pg.Code == "3D000") // not migrated yet
+}
+
+// stay is one life of the worker under one id.
+func (w *Worker) stay(ctx context.Context) (err error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("app: make a worker id: %w", err)
+	}
+	pool, err := newPool(context.WithoutCancel(ctx), w.app.cfg.DatabaseURL, w.cfg.Conns, store.WorkerName(id), 4*time.Second)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	heart, err := w.register(ctx, pool, id)
+	if err != nil {
+		return err
+	}
+	s := w.assemble(ctx, pool, id, heart)
+	w.cfg.Logger.InfoContext(ctx, "worker started", slog.String("worker", id.String()))
+	w.ready.Store(true)
+	err = s.run(ctx)
+	if !errors.Is(err, engine.ErrLostContact) && !errors.Is(err, engine.ErrDeclaredDead) {
+		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if conn, dialErr := pgx.ConnectConfig(leave, pool.Config().ConnConfig.Copy()); dialErr == nil {
+			h := store.NewHeart(conn)
+			_ = h.Leave(leave, id)
+			_ = h.Close(leave)
+		}
+		w.cfg.Logger.InfoContext(ctx, "worker stopped", slog.String("worker", id.String()))
+	}
+	return err
+}
+
+func (w *Worker) register(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID) (*store.Heart, error) {
+	conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig.Copy())
+	if err != nil {
+		return nil, err
+	}
+	heart := store.NewHeart(conn)
+	host, _ := os.Hostname()
+	err = heart.Register(ctx, store.Worker{ID: id, Host: host, PID: os.Getpid(), Version: w.cfg.Version, Prefixes: w.cfg.Prefixes})
+	if err != nil {
+		_ = heart.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return heart, nil
+}
+
+// stay holds the parts of one life.
+type stay struct {
+	worker   *Worker
+	id       uuid.UUID
+	pool     *pgxpool.Pool
+	engine   *engine.Engine
+	keeper   *engine.Keeper
+	notifier *store.Notifier
+	alive    context.Context
+	kill     context.CancelCauseFunc
+}
+
+func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) *stay {
+	notifier := store.NewNotifier(pool, 0)
+	st := store.New(pool, notifier, w.app.now)
+	s := &stay{worker: w, id: id, pool: pool, notifier: notifier}
+	s.alive, s.kill = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.engine = engine.New(engine.Config{
+		Worker: id, Jobs: st, Library: library{st}, SQL: st, Waits: waits{st, s}, Machine: w.app.machine,
+		Providers: w.cfg.Providers, GoTools: w.cfg.Tools, Client: &http.Client{Transport: transport()}, Environ: w.cfg.Environ,
+		Logger: w.cfg.Logger, Now: w.app.now, Random: random, Near: func(at time.Time) { s.keeper.Near(at) },
+		Unavailable: store.Unavailable, Concurrent: store.Concurrent, ToolSlots: max(2, w.cfg.Conns-6), Limits: w.cfg.Limits,
+	}, ctx)
+	first := heart
+	s.keeper = engine.NewKeeper(engine.Keeper{
+		Engine: s.engine, Chores: chores{st}, Logger: w.cfg.Logger,
+		Dial: func(ctx context.Context) (engine.Pulse, error) {
+			if h := first; h != nil {
+				first = nil
+				return pulse{h}, nil
+			}
+			conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig.Copy())
+			if err != nil {
+				return nil, err
+			}
+			return pulse{store.NewHeart(conn)}, nil
+		},
+	})
+	return s
+}
+
+// transport is shared by all calls of HTTP tools.
+func transport() http.RoundTripper {
+	if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		t = t.Clone()
+		t.MaxIdleConnsPerHost = 32
+		return t
+	}
+	return http.DefaultTransport
+}
+
+// run does all that a life consists of. ctx ends: take no more, finish or hand over, then stop the rest.
+func (s *stay) run(ctx context.Context) error {
+	defer s.kill(engine.ErrShutdown)
+	taking, stopTaking := context.WithCancelCause(ctx)
+	defer stopTaking(nil)
+	q, err := queue.New(s.pool, queue.Config{Worker: s.id, MaxJobs: s.worker.cfg.MaxJobs, Logger: s.worker.cfg.Logger}, s.answer)
+	if err != nil {
+		return err
+	}
+	group, background := errgroup.WithContext(s.alive)
+	over, finish := context.WithCancel(background)
+	group.Go(func() error {
+		err := s.keeper.Beats(over)
+		if err != nil {
+			s.kill(err)
+			stopTaking(err)
+		}
+		return err
+	})
+	group.Go(func() error { return s.keeper.Chore(over) })
+	group.Go(func() error { return s.notifier.Run(over) })
+	group.Go(func() error {
+		listen(over, s.pool.Config().ConnConfig, s.worker.cfg.Logger, store.DirtyChannel, func(string) { s.keeper.Dirty() })
+		return nil
+	})
+	group.Go(func() error {
+		defer finish()
+		return q.Run(taking, s.worker.cfg.Grace)
+	})
+	err = group.Wait()
+	finish()
+	if cause := context.Cause(s.alive); cause != nil && !errors.Is(cause, engine.ErrShutdown) {
+		return cause
+	}
+	return err
+}
+
+// answer drives one job until it rests, the worker's grace is over, or the worker must give up.
+func (s *stay) answer(ctx context.Context, job uuid.UUID) {
+	work, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(s.alive, func() { cancel(context.Cause(s.alive)) })
+	defer stop()
+	s.engine.Advance(work, job)
+}
+
+func random() uint64 {
+	var b [8]byte
+	_, _ = crand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
+}

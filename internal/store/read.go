@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"statek/internal/jobs"
+	"statek/internal/store/db"
+)
+
+// JobView is a job as people see it.
+type JobView struct {
+	db.JobReadRow
+	// State is the decoded core.
+	State jobs.Job
+}
+
+// Filter narrows ListJobs; nil fields do not.
+type Filter struct {
+	Before                                       *uuid.UUID
+	Prefix, Role, Status, BlockedOn, Tag, Source *string
+	CreatedAfter, CreatedBefore                  *time.Time
+	Limit                                        int
+}
+
+// Job reads one job.
+func (s *Store) Job(ctx context.Context, id jobs.ID) (JobView, error) {
+	row, err := s.q.JobRead(ctx, id)
+	if err != nil {
+		return JobView{}, wrap(err, "read job %s", id)
+	}
+	return view(row)
+}
+
+// Jobs lists jobs, newest first.
+func (s *Store) Jobs(ctx context.Context, f Filter) ([]JobView, error) {
+	rows, err := s.q.JobsList(ctx, db.JobsListParams{
+		Before: f.Before, Prefix: f.Prefix, Role: f.Role, Status: f.Status, BlockedOn: f.BlockedOn, Tag: f.Tag,
+		Source: f.Source, CreatedAfter: f.CreatedAfter, CreatedBefore: f.CreatedBefore, MaxRows: int32(f.Limit),
+	})
+	if err != nil {
+		return nil, wrap(err, "list jobs")
+	}
+	list := make([]JobView, len(rows))
+	for i, r := range rows {
+		if list[i], err = view(db.JobReadRow(r)); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func view(r db.JobReadRow) (JobView, error) {
+	v := JobView{JobReadRow: r}
+	if err := json.Unmarshal(r.Core, &v.State); err != nil {
+		return JobView{}, fmt.Errorf("store: decode job %s: %w", r.ID, err)
+	}
+	return v, nil
+}
+
+// HistoryRow is one row of history with its sentence.
+type HistoryRow = db.HistoryWithTextRow
+
+// History reads rows after a seq, oldest first.
+func (s *Store) History(ctx context.Context, id jobs.ID, after int64, limit int) ([]HistoryRow, error) {
+	rows, err := s.q.HistoryWithText(ctx, db.HistoryWithTextParams{JobID: id, Seq: after, MaxRows: int32(limit)})
+	return rows, wrap(err, "read the history of job %s", id)
+}
+
+// VariableRow is a workspace variable with the cell that wrote it.
+type VariableRow = db.VariablesCurrentRow
+
+// Variables reads the workspace, now or as it was after a cell.
+func (s *Store) Variables(ctx context.Context, id jobs.ID, cell *int) ([]VariableRow, error) {
+	if cell == nil {
+		rows, err := s.q.VariablesCurrent(ctx, id)
+		return rows, wrap(err, "read the variables of job %s", id)
+	}
+	rows, err := s.q.VariablesAt(ctx, db.VariablesAtParams{JobID: id, Cell: int32(*cell)})
+	if err != nil {
+		return nil, wrap(err, "read the variables of job %s after cell %d", id, *cell)
+	}
+	list := make([]VariableRow, len(rows))
+	for i, r := range rows {
+		list[i] = VariableRow(r)
+	}
+	return list, nil
+}
+
+// OpenWait is an open wait with what is known of its group.
+type OpenWait = db.WaitsOpenRow
+
+// OpenWaits lists what a job waits for.
+func (s *Store) OpenWaits(ctx context.Context, id jobs.ID) ([]OpenWait, error) {
+	rows, err := s.q.WaitsOpen(ctx, id)
+	return rows, wrap(err, "read the waits of job %s", id)
+}
+
+// Status reads where a job is, and how long its history is.
+func (s *Store) Status(ctx context.Context, id jobs.ID) (status jobs.Status, outcome jobs.Outcome, seq int64, err error) {
+	row, err := s.q.JobStatus(ctx, id)
+	if err != nil {
+		return "", "", 0, wrap(err, "read job %s", id)
+	}
+	if row.Outcome != nil {
+		outcome = jobs.Outcome(*row.Outcome)
+	}
+	return jobs.Status(row.Status), outcome, row.Seq, nil
+}
+
+// Put leaves mail for a job and rings it.
+func (s *Store) Put(ctx context.Context, id jobs.ID, kind string, payload json.RawMessage) error {
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return wrap(err, "put mail for job %s", id)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	q := db.New(tx)
+	if err := q.MailboxPut(ctx, db.MailboxPutParams{JobID: id, Kind: kind, Payload: string(payload)}); err != nil {
+		return wrap(err, "put mail for job %s", id)
+	}
+	if err := q.Ring(ctx, db.RingParams{Jobs: []jobs.ID{id}}); err != nil {
+		return wrap(err, "ring job %s", id)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return wrap(err, "put mail for job %s", id)
+	}
+	s.bell.Rang()
+	return nil
+}
+
+// WorkersAlive counts workers that have beaten lately.
+func (s *Store) WorkersAlive(ctx context.Context) (int, error) {
+	n, err := s.q.WorkersAlive(ctx)
+	return int(n), wrap(err, "count workers")
+}
