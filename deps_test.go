@@ -31,7 +31,7 @@ var arrows = []arrow{
 	{"cmd/statek", []string{".", "internal/app", "internal/config", "internal/devdb", "internal/httpapi"}, "the dev server wires all, and finds a database"},
 	{"internal/httpapi", []string{"internal/app", "web"}, "the API can do what the use cases offer and cannot reach past them"},
 	{"internal/app", []string{
-		"internal/agents", "internal/config", "internal/devdb", "internal/engine", "internal/jobs", "internal/jsvm", "internal/providers/…",
+		"internal/agents", "internal/config", "internal/engine", "internal/jobs", "internal/jsvm", "internal/providers/…",
 		"internal/queue", "internal/sqldef", "internal/store/…", "internal/temporal", "migrations",
 	}, "use cases and wiring: everything but who calls them"},
 	{"internal/engine", []string{
@@ -69,7 +69,7 @@ var homes = map[string][]string{
 	"github.com/go-sourcemap/sourcemap":           {"internal/jsvm"},
 	"github.com/dlclark/regexp2":                  {"internal/jsvm"},
 	"github.com/riverqueue/river":                 {"internal/queue", "e2e"},
-	"github.com/jackc/pgx/v5":                     {".", "cmd/statek", "internal/app", "internal/store", "internal/queue", "internal/pgtest", "internal/devdb", "migrations", "e2e", "examples"},
+	"github.com/jackc/pgx/v5":                     {".", "cmd/statek", "internal/app", "internal/store", "internal/queue", "internal/pgtest", "internal/devdb", "internal/config", "migrations", "e2e", "examples"},
 	"github.com/jackc/pgerrcode":                  {"internal/store", "internal/app", "migrations"},
 	"github.com/golang-migrate/migrate/v4":        {"migrations"},
 	"github.com/testcontainers/testcontainers-go": {"internal/devdb"},

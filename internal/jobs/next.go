@@ -32,25 +32,34 @@ func (j *Job) next(now time.Time) []Effect {
 
 // ask requests the next turn, unless a limit is reached or the retry is not due.
 func (j *Job) ask(now time.Time) []Effect {
-	l := j.Limits.WithDefaults()
-	if m := j.Model; m != nil {
-		switch {
-		case m.Attempt >= l.Attempts:
-			return []Effect{Halt{Reason: fmt.Sprintf("model request interrupted at its last attempt (%d)", m.Attempt)}}
-		case m.Failed && m.RetryAt > now.UnixMilli():
-			return []Effect{Rest{Until: time.UnixMilli(m.RetryAt)}}
-		}
-		return []Effect{AskModel{Turn: m.Turn, Attempt: m.Attempt + 1}}
-	}
+	request, halt := j.request()
 	switch {
-	case j.Turns-j.BaseTurns >= l.Turns:
-		return []Effect{Halt{Reason: fmt.Sprintf("the budget of %d model turns is spent; resume grants as many again", l.Turns)}}
-	case j.Exceptions-j.BaseExceptions >= l.Exceptions:
-		return []Effect{Halt{Reason: fmt.Sprintf("%d failed replies: the limit is reached; resume grants as many again", l.Exceptions)}}
-	case j.Streak >= l.Consecutive:
-		return []Effect{Halt{Reason: fmt.Sprintf("%d failed replies in a row: the limit is reached; resume grants as many again", l.Consecutive)}}
+	case halt != "":
+		return []Effect{Halt{Reason: halt}}
+	case j.Model != nil && j.Model.Failed && j.Model.RetryAt > now.UnixMilli():
+		return []Effect{Rest{Until: time.UnixMilli(j.Model.RetryAt)}}
+	default:
+		return []Effect{request}
 	}
-	return []Effect{AskModel{Turn: j.Turns + 1, Attempt: 1}}
+}
+
+// request is what is to be asked next, or the limit that forbids it.
+func (j *Job) request() (next AskModel, halt string) {
+	l := j.Limits.WithDefaults()
+	switch m := j.Model; {
+	case m != nil && m.Attempt >= l.Attempts:
+		return next, fmt.Sprintf("model request interrupted at its last attempt (%d)", m.Attempt)
+	case m != nil:
+		return AskModel{Turn: m.Turn, Attempt: m.Attempt + 1}, ""
+	case j.Turns-j.BaseTurns >= l.Turns:
+		return next, fmt.Sprintf("the budget of %d model turns is spent; resume grants as many again", l.Turns)
+	case j.Exceptions-j.BaseExceptions >= l.Exceptions:
+		return next, fmt.Sprintf("%d failed replies: the limit is reached; resume grants as many again", l.Exceptions)
+	case j.Streak >= l.Consecutive:
+		return next, fmt.Sprintf("%d failed replies in a row: the limit is reached; resume grants as many again", l.Consecutive)
+	default:
+		return AskModel{Turn: j.Turns + 1, Attempt: 1}, ""
+	}
 }
 
 // reopen makes a DONE job run again.

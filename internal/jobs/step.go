@@ -225,15 +225,13 @@ func (j *Job) modelRequested(ev ModelRequested) ([]Effect, string) {
 		return nil, "warmup blocks are left"
 	case j.Exit && j.Unread == 0:
 		return nil, "exit has run and every message was shown"
-	case ev.Turn != j.Turns+1:
-		return nil, fmt.Sprintf("expected turn %d, got %d", j.Turns+1, ev.Turn)
 	}
-	want := 1
-	if j.Model != nil {
-		want = j.Model.Attempt + 1
-	}
-	if ev.Attempt != want {
-		return nil, fmt.Sprintf("expected attempt %d, got %d", want, ev.Attempt)
+	want, halt := j.request()
+	switch {
+	case halt != "":
+		return nil, halt
+	case ev.Turn != want.Turn || ev.Attempt != want.Attempt:
+		return nil, fmt.Sprintf("expected turn %d attempt %d, got turn %d attempt %d", want.Turn, want.Attempt, ev.Turn, ev.Attempt)
 	}
 	j.Status, j.Unread, j.Exit, j.Result = Started, 0, false, nil
 	j.Model = &Model{Turn: ev.Turn, Attempt: ev.Attempt}

@@ -1,0 +1,78 @@
+# `make help` lists what there is. `make check` is exactly what CI runs.
+
+SQLC := CGO_ENABLED=0 go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
+LINT := CGO_ENABLED=0 go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+STATIC := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+
+TESTFLAGS ?= -timeout 10m
+FUZZTIME ?= 20s
+BENCHTIME ?= 1s
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test short race fuzz bench build gen gen-check fmt fmt-check vet lint check up down clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run the two quickstart jobs against 1 API and 2 workers and stay up (ONCE=1: stop when both are done)
+	@./scripts/need-postgres.sh
+	go run ./examples/triage/demo $(if $(ONCE),-once)
+
+test: ## run every test, against a real PostgreSQL
+	@./scripts/need-postgres.sh
+	@go build -o bin/testcount ./scripts/testcount
+	@go test -json $(TESTFLAGS) ./... | bin/testcount
+
+short: ## run the tests that need no database
+	@go build -o bin/testcount ./scripts/testcount
+	@go test -json -short $(TESTFLAGS) ./... | bin/testcount
+
+race: ## run every test under the race detector (needs a C compiler)
+	@./scripts/need-postgres.sh
+	@go build -o bin/testcount ./scripts/testcount
+	@CGO_ENABLED=1 go test -json -race $(TESTFLAGS) ./... | bin/testcount
+
+fuzz: ## run each fuzz target for FUZZTIME (20s)
+	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | while IFS=: read -r file func; do \
+		echo "$${func#func } in $$(dirname "$$file")"; \
+		go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null || exit 1; \
+	done
+
+bench: ## run every benchmark for BENCHTIME (1s)
+	@./scripts/need-postgres.sh
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./...
+
+build: ## build static binaries: bin/statek-api, bin/statek-worker, bin/statek
+	$(STATIC) -o bin/statek-api ./cmd/api
+	$(STATIC) -o bin/statek-worker ./cmd/worker
+	$(STATIC) -o bin/statek ./cmd/statek
+
+gen: ## write what is generated: internal/store/db from SQL, docs/states.md from the state machine
+	$(SQLC) generate
+	go test ./internal/jobs -run TestStatesPage -update
+
+gen-check: ## fail when generated code is not what the SQL says
+	$(SQLC) diff
+
+fmt: ## format all Go files
+	gofmt -s -w .
+
+fmt-check: ## fail when a Go file is not formatted
+	@unformatted=$$(gofmt -s -l .); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; }
+
+vet: ## run go vet
+	go vet ./...
+
+lint: ## run the linters of .golangci.yml
+	$(LINT) run
+
+check: fmt-check vet lint gen-check build test ## all of the above that CI demands
+
+up: ## start the compose file: PostgreSQL, 2 APIs, 3 workers and a load balancer on port 8080
+	docker compose up --build --detach --wait
+
+down: ## stop it and remove its containers; the volume stays
+	docker compose down
+
+clean: ## remove what was built
+	rm -rf bin
