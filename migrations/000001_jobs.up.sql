@@ -141,7 +141,8 @@ create table statek.job_state (
   wake_at    timestamptz,   -- the job's own timer: run_at, or the next attempt
   changed_at timestamptz not null default statek.now(),
   constraint outcome_when_done check ((status = 'DONE') = (outcome is not null)),
-  constraint core_at_seq check ((core->>'seq')::bigint = seq)
+  -- As text, for core may hold a result with \u0000, which no JSON operator accepts; the first "seq" is the job's.
+  constraint core_at_seq check (substring(core::text from '"seq": *([0-9]+)')::bigint = seq)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 create index job_state_owner on statek.job_state (owner) where owner is not null;
 create index job_state_unowned on statek.job_state (changed_at)

@@ -17,6 +17,7 @@ begin
     perform pg_notify('river.river_insert', '{"queue":"default"}');
   end if;
 end $$;
+revoke execute on function statek.ring(uuid[], boolean) from public;
 comment on function statek.ring(uuid[], boolean) is
   'Rings the doorbell of jobs: some worker will look at each. Harmless when there is nothing to do.';
 

@@ -90,6 +90,7 @@ func TestTablesRefuseNonsense(t *testing.T) {
 		{"outcome before the end", "update statek.job_state set outcome = 'failed'", check},
 		{"unknown outcome", "update statek.job_state set status = 'DONE', outcome = 'maybe'", check},
 		{"state without core", "update statek.job_state set core = null", notNull},
+		{"core of another seq", `update statek.job_state set core = '{"status":"STARTED","seq":7,"result":"\u0000"}'`, check},
 		{"core that is no JSON", "update statek.job_state set core = '{'", "22P02"},
 		{"unknown mail", "insert into statek.mailbox (job_id, kind) select id, 'gossip' from statek.jobs", check},
 		{"mail for nobody", "insert into statek.mailbox (job_id, kind) values (statek.uuidv7(), 'cancel')", foreign},

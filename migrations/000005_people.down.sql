@@ -1,0 +1,16 @@
+drop function statek.resume_job(uuid, text);
+drop function statek.pause_job(uuid, text);
+drop function statek.cancel_job(uuid, text);
+drop function statek.push_message(uuid, json);
+drop function statek.known_job(uuid);
+drop function statek.explain(uuid);
+drop function statek.wait_waker(uuid, text, text, timestamptz, text[], interval);
+drop view statek.blocked_jobs;
+drop view statek.job_timeline;
+drop view statek.job_overview;
+drop function statek.describe(text, integer, integer, jsonb, boolean);
+drop function statek.millis_text(jsonb);
+drop function statek.call_text(jsonb);
+drop function statek.fault(jsonb);
+drop function statek.shorten(text, integer);
+drop function statek.readable(json);
