@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"statek/internal/store/db"
 	"statek/internal/temporal"
@@ -19,6 +21,8 @@ const (
 	lookBatch = 16
 	// broadcastBatch is the same for events, where nothing is locked.
 	broadcastBatch = 500
+	// looksAtOnce bounds the connections that one call takes.
+	looksAtOnce = 4
 	// mostLooks bounds how long one caller stays with a group that is marked again and again.
 	mostLooks = 1000
 )
@@ -30,21 +34,28 @@ func (w *Waits) Evaluate(ctx context.Context, group int64) (Round, error) {
 	return round, err
 }
 
-// evaluateAll looks at each group; the failure of one does not keep the others from being looked at.
+// evaluateAll looks at the groups, a few at once, so that a slow temporal does not hold up the others. The
+// failure of one does not keep the others from being looked at.
 func (w *Waits) evaluateAll(ctx context.Context, groups []int64, sweeping bool) (Round, error) {
+	var mu sync.Mutex
 	var round Round
-	var failed error
+	var failed []error
+	var all errgroup.Group
+	all.SetLimit(looksAtOnce)
 	for _, id := range groups {
-		r, _, err := w.evaluate(ctx, id, sweeping)
-		round.add(r)
-		if err != nil {
-			failed = errors.Join(failed, err)
-			if ctx.Err() != nil || Unavailable(err) {
-				break
+		all.Go(func() error {
+			r, _, err := w.evaluate(ctx, id, sweeping)
+			mu.Lock()
+			defer mu.Unlock()
+			round.add(r)
+			if err != nil && len(failed) < looksAtOnce {
+				failed = append(failed, err)
 			}
-		}
+			return nil
+		})
 	}
-	return round, failed
+	_ = all.Wait() // errors are gathered above
+	return round, errors.Join(failed...)
 }
 
 func (w *Waits) evaluate(ctx context.Context, group int64, sweeping bool) (round Round, busy bool, err error) {
@@ -107,6 +118,12 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 	l.eval = temporal.Evaluation{
 		Last: temporal.State(l.group.LastResult), Attempts: int(l.group.Attempts),
 		Recheck: time.Duration(l.group.RecheckMs) * time.Millisecond,
+	}
+	now := l.w.now()
+	if at := l.group.RetryAt; l.group.LastResult == string(temporal.Failed) && at != nil && at.After(now) {
+		// Parked: marks do not make broken or slow SQL run more often, and the retry sees what they would have.
+		l.decision = temporal.Decision{State: temporal.Failed, Retry: at.Sub(now)}
+		return true, tx.Commit(ctx)
 	}
 	if l.group.Waiting {
 		l.eval.Waiters = 1

@@ -20,8 +20,8 @@ from statek.wait_groups
 where hash = any(sqlc.arg(hashes)::bytea[])
 order by id;
 
--- The stamp must stay the only statement of its transaction: its xid is then younger than its snapshot. In
--- the SET list, because elsewhere the planner might evaluate it before there is a snapshot. A settle_xid from
+-- The stamp must stay the only statement of its transaction that can take an xid: it is then younger than
+-- the snapshot. In the SET list, because elsewhere the planner might evaluate it before there is a snapshot. A settle_xid from
 -- the future came with a restored dump.
 -- name: WaitStamp :execrows
 update statek.wait_checks
@@ -84,7 +84,7 @@ select exists (select from statek.wait_checks where group_id = $1 and settle_xid
 -- No row: somebody else is looking, or the group is gone.
 -- name: WaitGroupTake :one
 with g as materialized (
-  select x.id, x.prefix, x.kind, x.name, x.temporal_id, x.args, x.recheck, x.attempts, x.last_result, x.last_error
+  select x.id, x.prefix, x.kind, x.name, x.temporal_id, x.args, x.recheck, x.attempts, x.last_result, x.retry_at
   from statek.wait_groups x
   where x.id = sqlc.arg(id)
   for no key update skip locked
@@ -96,7 +96,7 @@ taken as (
   returning c.id
 )
 select g.id, g.prefix, g.kind, g.name, g.temporal_id, g.args, g.attempts,
-  coalesce(g.last_result, '') as last_result, coalesce(g.last_error, '') as last_error,
+  coalesce(g.last_result, '') as last_result, g.retry_at,
   (extract(epoch from coalesce(g.recheck, '0')) * 1000)::bigint as recheck_ms,
   (select count(*) from taken) as taken,
   exists (select from statek.waits w where w.group_id = g.id) as waiting

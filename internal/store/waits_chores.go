@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"statek/internal/store/db"
 )
@@ -54,11 +55,26 @@ func (w *Waits) tryNow(ctx context.Context, id int64) (Round, error) {
 	return round, err
 }
 
-// Stamp gives each new check the id of this transaction, and returns how many. It must be a transaction of
-// its own with only this statement.
+// Stamp gives each new check the id of this transaction, and returns how many. Nothing may take an xid
+// before the stamping statement has its snapshot.
 func (w *Waits) Stamp(ctx context.Context) (int, error) {
-	n, err := w.q.WaitStamp(ctx)
+	var n int64
+	err := w.relaxed(ctx, func(b *pgx.Batch) {
+		b.Queue(db.WaitStamp).Exec(func(tag pgconn.CommandTag) error {
+			n = tag.RowsAffected()
+			return nil
+		})
+	})
 	return int(n), wrap(err, "stamp checks")
+}
+
+// relaxed runs what queue appends in one transaction whose commit does not wait for the disk: if a crash
+// takes it back, it is done again. Whatever is later built on it is later in the log, and lost with it.
+func (w *Waits) relaxed(ctx context.Context, queue func(*pgx.Batch)) error {
+	b := &pgx.Batch{}
+	b.Queue("select set_config('synchronous_commit', 'off', true)")
+	queue(b)
+	return w.pool.SendBatch(ctx, b).Close()
 }
 
 // Settle looks at the groups, at most limit, whose checks are due: every writer that could not see the
@@ -75,7 +91,10 @@ func (w *Waits) Settle(ctx context.Context, limit int) (Round, error) {
 func (w *Waits) Drain(ctx context.Context) (Round, error) {
 	var round Round
 	for {
-		row, err := w.q.WaitDrain(ctx, drainBatch)
+		var row db.WaitDrainRow
+		err := w.relaxed(ctx, func(b *pgx.Batch) {
+			b.Queue(db.WaitDrain, drainBatch).QueryRow(func(r pgx.Row) error { return r.Scan(&row.Taken, &row.Groups) })
+		})
 		if err != nil {
 			return round, wrap(err, "drain marks")
 		}

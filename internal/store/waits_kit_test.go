@@ -177,3 +177,13 @@ func (k *waitsKit) quiesce() {
 		k.offset.Add(int64(10 * time.Second))
 	}
 }
+
+// quiesceStill is quiesce with the clock standing still.
+func (k *waitsKit) quiesceStill() {
+	k.Helper()
+	for busy := true; busy; {
+		_, err := k.waits.Tick(k.ctx)
+		k.must(err)
+		k.scan("select exists (select from statek.wait_checks) or exists (select from statek.dirty)", &busy)
+	}
+}

@@ -207,6 +207,59 @@ func TestBrokenTemporalParksOnlyItself(t *testing.T) {
 	}
 }
 
+// TestParkedGroupIsNotRunByMarks counts, in a sequence, how often the condition runs.
+func TestParkedGroupIsNotRunByMarks(t *testing.T) {
+	t.Parallel()
+	k := newWaitsKit(t)
+	k.exec("create sequence app.runs; grant usage on sequence app.runs to statek_tool")
+	def, id := k.define(strings.Replace(strings.Replace(pickTask, "-- watch", "-- recheck: 1h\n-- watch", 1),
+		"select 1 from app.tasks", "select 1 / (nextval('app.runs') * 0) from app.tasks", 1))
+	job := k.job("/")
+	k.exec("insert into app.tasks (queue) values ('main')")
+	spec := k.plan(1, "pickTask", def, id, `["main"]`)
+	k.register(k.pool, job, spec)
+	runs := func() int { return k.count("select last_value from app.runs") }
+	_, err := k.waits.TryNow(k.ctx, spec.Group.Hash())
+	k.must(err)
+	first := runs()
+	k.exec("update app.tasks set note = 'touched'")
+	k.quiesceStill()
+	if got := runs(); got != first {
+		t.Errorf("the condition ran %d times more while it was parked", got-first)
+	}
+	k.offset.Add(int64(time.Hour))
+	_, err = k.waits.Retry(k.ctx, 10)
+	k.must(err)
+	if got := runs(); got == first {
+		t.Error("the condition did not run when its time had come")
+	}
+}
+
+func TestWholeTableWatch(t *testing.T) {
+	t.Parallel()
+	k := newWaitsKit(t)
+	k.exec("select statek.watch('app.tasks')")
+	text := strings.ReplaceAll(pickTask, "queue = :queue and ", "")
+	def, id := k.define(strings.Replace(strings.Replace(text, "(queue text)", "()", 1), " key queue", "", 1))
+	for i, write := range []string{
+		"insert into app.tasks (queue) values (null)",
+		"begin isolation level repeatable read; insert into app.tasks (queue) values ('x'); commit",
+		"update app.tasks set state = 'ready' where id = 1",
+	} {
+		job := k.job("/")
+		k.register(k.pool, job, k.plan(1, "pickTask", def, id, "[]"))
+		k.quiesce()
+		if got := k.mail(job); len(got) != 0 {
+			t.Fatalf("write %d: got %q before", i, got)
+		}
+		k.exec(write)
+		k.quiesce()
+		if got := k.mail(job); len(got) != 1 {
+			t.Errorf("%s: got %q, want one row", write, got)
+		}
+	}
+}
+
 func TestValuesAreAsPostgresWritesThem(t *testing.T) {
 	t.Parallel()
 	k := newWaitsKit(t)

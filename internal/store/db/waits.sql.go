@@ -123,7 +123,7 @@ func (q *Queries) WaitGroupRecord(ctx context.Context, arg WaitGroupRecordParams
 
 const WaitGroupTake = `-- name: WaitGroupTake :one
 with g as materialized (
-  select x.id, x.prefix, x.kind, x.name, x.temporal_id, x.args, x.recheck, x.attempts, x.last_result, x.last_error
+  select x.id, x.prefix, x.kind, x.name, x.temporal_id, x.args, x.recheck, x.attempts, x.last_result, x.retry_at
   from statek.wait_groups x
   where x.id = $1
   for no key update skip locked
@@ -135,7 +135,7 @@ taken as (
   returning c.id
 )
 select g.id, g.prefix, g.kind, g.name, g.temporal_id, g.args, g.attempts,
-  coalesce(g.last_result, '') as last_result, coalesce(g.last_error, '') as last_error,
+  coalesce(g.last_result, '') as last_result, g.retry_at,
   (extract(epoch from coalesce(g.recheck, '0')) * 1000)::bigint as recheck_ms,
   (select count(*) from taken) as taken,
   exists (select from statek.waits w where w.group_id = g.id) as waiting
@@ -151,7 +151,7 @@ type WaitGroupTakeRow struct {
 	Args       []byte
 	Attempts   int32
 	LastResult string
-	LastError  string
+	RetryAt    *time.Time
 	RecheckMs  int64
 	Taken      int64
 	Waiting    bool
@@ -171,7 +171,7 @@ func (q *Queries) WaitGroupTake(ctx context.Context, id int64) (WaitGroupTakeRow
 		&i.Args,
 		&i.Attempts,
 		&i.LastResult,
-		&i.LastError,
+		&i.RetryAt,
 		&i.RecheckMs,
 		&i.Taken,
 		&i.Waiting,
@@ -560,8 +560,8 @@ where id = any(array(
   for update skip locked))
 `
 
-// The stamp must stay the only statement of its transaction: its xid is then younger than its snapshot. In
-// the SET list, because elsewhere the planner might evaluate it before there is a snapshot. A settle_xid from
+// The stamp must stay the only statement of its transaction that can take an xid: it is then younger than
+// the snapshot. In the SET list, because elsewhere the planner might evaluate it before there is a snapshot. A settle_xid from
 // the future came with a restored dump.
 func (q *Queries) WaitStamp(ctx context.Context) (int64, error) {
 	result, err := q.db.Exec(ctx, WaitStamp)
