@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 var errUnusable = errors.New("unusable")
@@ -125,12 +123,20 @@ func (s *Set) DatabaseURL(into *string, required bool) {
 			if *into == "" && !required {
 				return nil
 			}
-			if _, err := pgx.ParseConfig(*into); err != nil || *into == "" {
+			if !databaseForm(*into) {
 				return errUnusable
 			}
 			return nil
 		},
 	}, "the PostgreSQL database", "")
+}
+
+// databaseForm takes a URL or the keyword form (host=… dbname=…); the driver judges the rest.
+func databaseForm(text string) bool {
+	if u, err := url.Parse(text); err == nil && u.Scheme != "" {
+		return u.Scheme == "postgres" || u.Scheme == "postgresql"
+	}
+	return strings.Contains(text, "=") && !strings.Contains(text, "://")
 }
 
 // APIURL binds where the API is.

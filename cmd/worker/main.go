@@ -1,0 +1,40 @@
+// Command statek-worker drives jobs.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"statek/internal/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	cfg, err := config.ParseWorker(args, config.EnvOf(env), stdout)
+	switch {
+	case errors.Is(err, config.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "statek-worker: %v\n", err)
+		return 2
+	case cfg.Version:
+		fmt.Fprintf(stdout, "statek-worker %s\n", config.Version())
+		return 0
+	}
+	logger := cfg.Log.Logger(stderr)
+	if err := work(ctx, cfg, env, logger); err != nil {
+		logger.Error("statek-worker failed", "err", err)
+		return 1
+	}
+	return 0
+}
