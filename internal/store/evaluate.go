@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -209,7 +210,7 @@ func (w *Waits) definition(ctx context.Context, id *uuid.UUID) (temporal.Definit
 	if err != nil {
 		return def, wrap(err, "read temporal %s", *id)
 	}
-	if err := unmarshal(raw, &def); err != nil {
+	if err := json.Unmarshal(raw, &def); err != nil {
 		return def, wrap(err, "decode temporal %s", *id)
 	}
 	w.mu.Lock()

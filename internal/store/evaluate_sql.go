@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -13,8 +12,6 @@ import (
 	"statek/internal/store/db"
 	"statek/internal/temporal"
 )
-
-func unmarshal(raw []byte, into any) error { return json.Unmarshal(raw, into) }
 
 // serveSQL asks the condition once, and while it holds gives waiters, first come first served, what the
 // complement takes for them. A waiter's row is locked before its value is claimed, and is deleted together
@@ -92,7 +89,12 @@ func (l *look) complement(ctx context.Context, def temporal.Definition, head db.
 	b := &pgx.Batch{}
 	b.Queue(db.WaitResolve, names, types, texts, head.ID)
 	b.Queue("release savepoint temporal")
-	if err := l.tx.SendBatch(ctx, b).Close(); err != nil {
+	err = l.tx.SendBatch(ctx, b).Close()
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code[:2] != "57" {
+		return false, l.fault(ctx, "keep the complement's row: "+pg.Code+": "+sentence(pg))
+	}
+	if err != nil {
 		return false, err
 	}
 	l.eval.Served++

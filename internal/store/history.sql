@@ -32,8 +32,10 @@ insert into statek.history (job_id, seq, kind, at, payload)
 values ($1, 1, 'submitted', $2, sqlc.arg(payload)::text::json);
 
 -- name: HistoryWithText :many
-select h.seq, h.kind, h.cell, h.call, h.at, h.payload, ''::text as what
+select h.seq, h.kind, h.cell, h.call, h.at, h.payload, t.what
 from statek.history h
+join statek.job_timeline t on t.job_id = h.job_id and t.seq = h.seq
 where h.job_id = $1 and h.seq > $2
 order by h.seq
 limit sqlc.arg(max_rows)::integer;
+

@@ -260,6 +260,39 @@ func TestWholeTableWatch(t *testing.T) {
 	}
 }
 
+// TestKeysAgree checks that arguments and columns come to the same dep: marks alone must lead to the job.
+func TestKeysAgree(t *testing.T) {
+	t.Parallel()
+	k := newWaitsKit(t)
+	k.exec(`create type app.mood as enum ('a b'); create table app.keyed (t text, i bigint, u uuid, b bool, e app.mood, c char(5));
+		grant all on app.keyed to statek_tool; grant usage on type app.mood to statek_tool`)
+	long := strings.Repeat("ü:#'", 100)
+	for _, c := range []struct{ column, typ, arg, value string }{
+		{"t", "text", `"` + long + `"`, long},
+		{"t", "text", `""`, ""},
+		{"t", "varchar(9)", `"*"`, "*"},
+		{"i", "int8", "7.0", "7"},
+		{"u", "uuid", `"0190A0F0-0000-7000-8000-00000000000A"`, "0190a0f0-0000-7000-8000-00000000000a"},
+		{"b", "boolean", "true", "t"},
+		{"e", "app.mood", `"a b"`, "a b"},
+		{"c", "text", `"ab"`, "ab"},
+	} {
+		k.exec("select statek.watch('app.keyed', $1)", c.column)
+		def, id := k.define(fmt.Sprintf("-- temporal: keyed%d(k %s)\n-- watch: app.keyed key %s = :k\n-- condition\nselect 1 from app.keyed where %s = :k\n"+
+			"-- complement\nselect 1 as one\n", k.count("select count(*) from statek.temporals"), c.typ, c.column, c.column))
+		job := k.job("/")
+		k.register(k.pool, job, k.plan(1, def.Name, def, id, "["+c.arg+"]"))
+		k.quiesce()
+		k.exec(fmt.Sprintf("insert into app.keyed (%s) select unnest(array[null, $1::text])::%s", c.column,
+			map[string]string{"i": "bigint", "u": "uuid", "b": "bool", "e": "app.mood"}[c.column]+map[bool]string{true: "text"}[c.column == "t" || c.column == "c"]), c.value)
+		_, err := k.waits.Drain(k.ctx)
+		k.must(err)
+		if len(k.mail(job)) != 1 {
+			t.Errorf("%s %s: the mark did not lead to the job", c.column, c.arg)
+		}
+	}
+}
+
 func TestValuesAreAsPostgresWritesThem(t *testing.T) {
 	t.Parallel()
 	k := newWaitsKit(t)

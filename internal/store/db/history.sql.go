@@ -204,8 +204,9 @@ func (q *Queries) HistoryOfCell(ctx context.Context, arg HistoryOfCellParams) ([
 }
 
 const HistoryWithText = `-- name: HistoryWithText :many
-select h.seq, h.kind, h.cell, h.call, h.at, h.payload, ''::text as what
+select h.seq, h.kind, h.cell, h.call, h.at, h.payload, t.what
 from statek.history h
+join statek.job_timeline t on t.job_id = h.job_id and t.seq = h.seq
 where h.job_id = $1 and h.seq > $2
 order by h.seq
 limit $3::integer
