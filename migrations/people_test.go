@@ -291,6 +291,7 @@ func TestApplicationRole(t *testing.T) {
 	tx := pgtest.Tx(t)
 	job := newJob(t, tx, "SUSPENDED")
 	do(t, tx, `create role test_app;
+		grant test_app to current_user;
 		grant usage on schema statek to test_app;
 		grant select on statek.job_overview, statek.job_timeline, statek.blocked_jobs to test_app;
 		grant execute on function statek.push_message, statek.explain to test_app;

@@ -129,7 +129,7 @@ func (s *server) dropShared() error {
 func (s *server) dropStale(ctx context.Context) error {
 	return s.asAdmin(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `select datname from pg_database d where datname like 'statek\_test\_%'
-			and not exists (select from pg_stat_activity a where a.datname = d.datname)`)
+			and pg_has_role(d.datdba, 'member') and not exists (select from pg_stat_activity a where a.datname = d.datname)`)
 		if err != nil {
 			return fmt.Errorf("pgtest: list old databases: %w", err)
 		}
