@@ -65,15 +65,11 @@ func TestPlan(t *testing.T) {
 			[]string{"fact:/:paid", "fact:/acme/dev:paid", "fact:/acme:paid"}, `{"name":"paid"}`)}},
 		{"event", `["paid", {"key": "o1", "since": "2026-01-02T03:04:05Z", "timeout": 1000}]`, temporal.Spec{Kind: temporal.Event, Since: at(0), Due: at(time.Second), Group: event(
 			[]string{"fact:/:paid#o1", "fact:/acme/dev:paid#o1", "fact:/acme:paid#o1"}, `{"name":"paid","key":"o1"}`)}},
-		{"pick", `["main", 7, null]`, temporal.Spec{}},
 		{"pick", `["main", 7, {"b": 1.50, "a": 2}]`, temporal.Spec{Kind: temporal.SQL, Group: sql(`{"extra":{"b":1.50,"a":2},"queue":"main","shard":7}`, deps...)}},
 		{"pick", `["main", 7.0, 1, {"timeout": "1s"}]`, temporal.Spec{Kind: temporal.SQL, Due: at(time.Second), Group: sql(`{"extra":1,"queue":"main","shard":7}`, deps...)}},
 		{"pick", `[{"queue": "main", "shard": "07", "extra": null, "timeout": "1s"}]`, temporal.Spec{Kind: temporal.SQL, Due: at(time.Second), Group: sql(`{"extra":null,"queue":"main","shard":7}`, deps...)}},
 	}
 	for _, test := range tests {
-		if test.want.Kind == "" {
-			continue // refused: see TestPlanRefuses
-		}
 		t.Run(test.name+test.args, func(t *testing.T) {
 			t.Parallel()
 			got, err := plan(t, test.name, test.args)
@@ -161,7 +157,7 @@ func TestLongKeysAreDigested(t *testing.T) {
 	if got := temporal.DepKey(strings.Repeat("x", 200)); len(got) != 200 {
 		t.Errorf("200 bytes became %d", len(got))
 	}
-	if got, want := temporal.DepKey(strings.Repeat("x", 201)), "#2e7f5a6ec5e3ba23ebde36cee7a7fb15"; len(got) != len(want) || got[0] != '#' {
+	if got := temporal.DepKey(strings.Repeat("x", 201)); len(got) != 33 || got[0] != '#' {
 		t.Errorf("got %q, want a digest", got)
 	}
 }
