@@ -1,0 +1,258 @@
+package jsvm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dop251/goja"
+)
+
+// The codec keeps each top-level variable as one row of JSON text.
+//
+// Plain data is plain JSON, exactly as JSON.stringify writes it, so that people can query it. One leading
+// space marks a const: JSON allows it, the json type keeps it, and {"a": 1} stays {"a": 1} for psql; a
+// writer that drops the space only makes the variable assignable.
+//
+// Anything else is a row {"$row":1,"value":V,"more":[…]}. In V an object whose first key begins with a
+// dollar sign is a tag; a user's object that looks like one is written as {"$object":{…}}, so nothing
+// collides. Text from outside that is not such a row is never searched for tags.
+//
+//	{"$undefined":1} {"$number":"NaN"} {"$bigint":"12"} {"$symbol":"iterator"} {"$symbolFor":"key"}
+//	{"$native":["Math","max"]}          a built-in
+//	{"$ref":["x"]} {"$ref":["x",3]}     the value of variable x, or the object with "$id":3 in its row
+//	{"$date":ms|null} {"$regexp":[source,flags,lastIndex]} {"$map":[[k,v]]} {"$set":[v]} {"$array":[…]}
+//	{"$sparse":length} {"$buffer":base64} {"$view":[type,buffer,offset,length]} {"$error":"TypeError"}
+//	{"$function":source,"$kind":…} {"$classSource":source,"$super":…} {"$prototypeOf":function}
+//
+// with, where needed, "$id", "$class" (instance of), "$proto", "$props", "$symbols", "$attrs" (w, e, c)
+// and "$ext" (fixed, sealed, frozen). Shared references work across variables: an object belongs to the
+// first variable, by name, that reaches it, and others refer to it. "more" holds what is nested too deep
+// for Postgres' own JSON parser.
+//
+// Functions and classes are kept by source. The resolver knows which of them need nothing but globals; a
+// class is noted when it is declared, so later patches to it are seen. Everything is read through
+// descriptors and internal slots: neither keeping nor restoring runs user code.
+const constMark = ' '
+
+// workspace is what a session knows about its variables.
+type workspace struct {
+	baseline map[string]goja.Value // globals that are not variables
+	order    []string
+	known    map[string]Variable // as of Open or the last Changes
+	poison   map[string]*goja.Object
+	guarded  []guardedProperty
+	natives  map[*goja.Object][]string
+}
+
+// guardedProperty is a property of an intrinsic that had to stay writable.
+type guardedProperty struct {
+	object *goja.Object
+	key    goja.Value
+	value  goja.Value
+}
+
+func newWorkspace(s *session, variables []Variable) (*workspace, error) {
+	w := &workspace{baseline: map[string]goja.Value{}, known: map[string]Variable{}, poison: map[string]*goja.Object{}}
+	s.values = w
+	global := s.vm.GlobalObject()
+	for _, key := range s.js.keys(global) {
+		if p, ok := s.js.own(global, key); ok && !p.accessor {
+			w.baseline[p.name] = p.value
+			w.order = append(w.order, p.name)
+		}
+	}
+	for _, o := range []*goja.Object{s.js.objectProto, s.js.functionProto} {
+		for _, key := range s.js.keys(o) {
+			if p, ok := s.js.own(o, key); ok && !p.accessor {
+				w.guarded = append(w.guarded, guardedProperty{o, key, p.value})
+			}
+		}
+	}
+	for _, v := range variables {
+		w.known[v.Name] = v
+	}
+	return w, s.restore(variables)
+}
+
+// Changes implements Session.
+func (s *session) Changes(ctx context.Context) (Changes, error) {
+	if s.closed || s.cell != nil || !s.ended {
+		return Changes{}, fmt.Errorf("%w: take changes before a cell has ended, or after it was aborted", ErrSession)
+	}
+	if err := ctx.Err(); err != nil {
+		return Changes{}, fmt.Errorf("jsvm: take changes: %w", context.Cause(ctx))
+	}
+	var out Changes
+	s.vm.ClearInterrupt()
+	err := safely(func() error {
+		out = s.changes()
+		return nil
+	})
+	if err != nil {
+		return Changes{}, s.fail(fmt.Errorf("jsvm: take changes: %w", err))
+	}
+	return out, nil
+}
+
+func (s *session) changes() Changes {
+	var out Changes
+	g := newGraph(s)
+	vars := s.variables(g, &out)
+	rows := s.encodeAll(g, vars)
+	current := map[string]bool{}
+	for _, v := range vars {
+		current[v.name] = true
+		row := rows[v.name]
+		old, had := s.values.known[v.name]
+		if v.poisoned || had && old.Refused == row.Refused && sameRow(old.Value, row.Value) {
+			continue
+		}
+		out.Set = append(out.Set, row)
+		if row.Refused != "" && old.Refused != row.Refused {
+			out.Notes = append(out.Notes, row.Refused)
+		}
+		s.values.known[v.name] = row
+	}
+	for name := range s.values.known {
+		if !current[name] {
+			out.Deleted = append(out.Deleted, name)
+			delete(s.values.known, name)
+		}
+	}
+	slices.Sort(out.Deleted)
+	s.tampered(&out)
+	return out
+}
+
+// sameRow compares rows as written; text from outside may be spaced differently.
+func sameRow(old, row []byte) bool {
+	if bytes.Equal(old, row) {
+		return true
+	}
+	var compact bytes.Buffer
+	if len(old) > 0 && old[0] == constMark {
+		compact.WriteByte(constMark)
+	}
+	return json.Compact(&compact, old) == nil && bytes.Equal(compact.Bytes(), row)
+}
+
+// variable is a global that a cell made.
+type variable struct {
+	name     string
+	root     slot
+	constant bool
+	poisoned bool
+	reason   string // why it cannot be kept, when that is known at once
+}
+
+// variables lists what is on the global object beyond the baseline, by name.
+func (s *session) variables(g *graph, out *Changes) []*variable {
+	global := s.vm.GlobalObject()
+	var list []*variable
+	present := map[string]bool{}
+	for _, key := range s.js.keys(global) {
+		p, ok := s.js.own(global, key)
+		if !ok {
+			continue
+		}
+		if _, isSymbol := key.(*goja.Symbol); isSymbol {
+			if _, known := s.values.baseline[p.name]; !known {
+				out.Notes = append(out.Notes, "globalThis["+p.name+"] is not kept: only variables with names are")
+			}
+			continue
+		}
+		present[p.name] = true
+		if base, ok := s.values.baseline[p.name]; ok && !p.accessor && sameValue(base, p.value) {
+			continue
+		}
+		v := &variable{name: p.name, constant: !p.writable}
+		switch {
+		case p.accessor && s.values.poison[p.name] != nil && s.values.poison[p.name] == p.value:
+			v.poisoned = true
+		case p.accessor:
+			v.reason = "it is an accessor; assign a value instead"
+		default:
+			v.root = g.slot(p.value)
+		}
+		list = append(list, v)
+	}
+	for _, name := range s.values.order {
+		if !present[name] {
+			out.Notes = append(out.Notes, "deleting the built-in '"+name+"' is not kept")
+		}
+	}
+	if !s.js.must(s.js.isExtensible, global).ToBoolean() {
+		out.Notes = append(out.Notes, "making globalThis non-extensible is not kept")
+	}
+	slices.SortFunc(list, func(a, b *variable) int { return strings.Compare(a.name, b.name) })
+	return list
+}
+
+func sameValue(a, b goja.Value) bool {
+	if x, ok := a.(*goja.Object); ok {
+		y, ok := b.(*goja.Object)
+		return ok && x == y
+	}
+	return a.SameAs(b)
+}
+
+// encodeAll writes every variable that can be kept; what is refused is refused for all who refer to it.
+func (s *session) encodeAll(g *graph, vars []*variable) map[string]Variable {
+	g.readAll()
+	rows := map[string]Variable{}
+	for _, v := range vars {
+		if v.poisoned {
+			rows[v.name] = s.values.known[v.name]
+			continue
+		}
+		if v.reason == "" {
+			v.reason = g.refusal(v.root)
+		}
+		rows[v.name] = refused(g, v)
+	}
+	for {
+		e := newEmitter(g, vars)
+		total, again := 0, false
+		var largest *variable
+		for _, v := range vars {
+			if v.poisoned || v.reason != "" {
+				continue
+			}
+			row := e.row(v)
+			rows[v.name] = Variable{Name: v.name, Value: row, Type: g.typeOf(v.root)}
+			total += len(row)
+			if len(row) > s.limits.VariableBytes {
+				v.reason = fmt.Sprintf("it has %d bytes and the limit is %d (variable_bytes); keep less, or store it with a tool", len(row), s.limits.VariableBytes)
+				rows[v.name], again = refused(g, v), true
+			}
+			if largest == nil || len(row) > len(rows[largest.name].Value) {
+				largest = v
+			}
+		}
+		if !again && total > s.limits.WorkspaceBytes && largest != nil {
+			largest.reason = fmt.Sprintf("all variables have %d bytes and the limit is %d (workspace_bytes), and it is the largest; delete or shrink some", total, s.limits.WorkspaceBytes)
+			rows[largest.name], again = refused(g, largest), true
+		}
+		if !again {
+			return rows
+		}
+	}
+}
+
+func refused(g *graph, v *variable) Variable {
+	return Variable{Name: v.name, Type: g.typeOf(v.root), Refused: "variable '" + v.name + "' was not kept: " + v.reason}
+}
+
+// tampered notes intrinsics that were replaced where that could not be prevented.
+func (s *session) tampered(out *Changes) {
+	for _, p := range s.values.guarded {
+		now, ok := s.js.own(p.object, p.key)
+		if !ok || now.accessor || !sameValue(now.value, p.value) {
+			out.Notes = append(out.Notes, "replacing the built-in '"+p.key.String()+"' is not kept")
+		}
+	}
+}

@@ -1,0 +1,444 @@
+package jsvm
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dop251/goja"
+	"github.com/dop251/goja/ast"
+)
+
+// graph is the objects that variables reach, read once each and without recursion.
+type graph struct {
+	s     *session
+	js    *intrinsics
+	nodes map[*goja.Object]*node
+	queue []*node
+}
+
+// slot is a value: a primitive, or a node.
+type slot struct {
+	value goja.Value
+	node  *node
+}
+
+// node is one object.
+type node struct {
+	object *goja.Object
+	kind   string // as of intrinsics.kind; or "native", "class", "prototype"
+	reason string // why it cannot be kept
+
+	props   []edge
+	entries [][2]slot
+	length  int
+	class   *node // instance of
+	proto   slot
+	hasNull bool // the prototype is null
+	ext     string
+
+	// Functions and classes.
+	source  *callable
+	name    string
+	patches []edge // properties of its prototype beyond those that the source makes
+
+	text   string // dates, buffers, errors: what the constructor takes
+	native []string
+	flags  string
+	number goja.Value
+}
+
+// edge is one own property.
+type edge struct {
+	key   goja.Value
+	attrs string // "wec" by default
+	to    slot
+}
+
+const defaultAttrs = "wec"
+
+func newGraph(s *session) *graph {
+	return &graph{s: s, js: s.js, nodes: map[*goja.Object]*node{}}
+}
+
+func (g *graph) slot(v goja.Value) slot {
+	if sym, ok := v.(*goja.Symbol); ok && g.symbol(sym) == "" {
+		return slot{node: &node{kind: "Symbol", reason: "is a symbol of its own; use Symbol.for(name) or a string"}}
+	}
+	o, ok := v.(*goja.Object)
+	if !ok {
+		return slot{value: v}
+	}
+	n := g.nodes[o]
+	if n == nil {
+		n = &node{object: o}
+		g.nodes[o] = n
+		g.queue = append(g.queue, n)
+	}
+	return slot{node: n}
+}
+
+// symbol is the tag of a registered or well-known symbol.
+func (g *graph) symbol(sym *goja.Symbol) string {
+	if key := g.js.must(g.js.keyFor, sym); !goja.IsUndefined(key) {
+		return `{"$symbolFor":` + g.quoted(key) + "}"
+	}
+	ctor, _ := g.s.values.baseline["Symbol"].(*goja.Object)
+	for _, key := range g.js.keys(ctor) {
+		if v, ok := g.js.data(ctor, key.String()).(*goja.Symbol); ok && v == sym {
+			return `{"$symbol":` + quote(key.String()) + "}"
+		}
+	}
+	return ""
+}
+
+func (g *graph) quoted(v goja.Value) string { return g.js.must(g.js.stringify, v).String() }
+
+func (g *graph) readAll() {
+	for len(g.queue) > 0 {
+		n := g.queue[0]
+		g.queue = g.queue[1:]
+		g.read(n)
+	}
+}
+
+func (g *graph) read(n *node) {
+	o := n.object
+	n.kind = g.js.kind(o)
+	if n.kind == "Proxy" {
+		n.reason = "is a Proxy; keep the plain data behind it"
+		return
+	}
+	if path := g.native(o, n.kind); path != nil {
+		n.kind, n.native = "native", path
+		return
+	}
+	switch n.kind {
+	case "Function":
+		g.readFunction(n)
+		return
+	case "Promise":
+		n.reason = "is a promise; await it and keep the result"
+		return
+	case "Object":
+		if f := g.prototypeOwner(o); f != nil {
+			n.kind, n.class = "prototype", g.slot(f).node
+			return
+		}
+	case "Array":
+		n.length = g.js.length(o)
+	case "Map":
+		g.entries(n, g.js.mapForEach)
+	case "Set":
+		g.entries(n, g.js.setForEach)
+	case "Date":
+		n.number = g.js.must(g.js.getTime, o)
+	case "RegExp":
+		n.text, n.flags = g.js.regexp(o)
+	case "Error":
+	case "ArrayBuffer":
+	case "DataView":
+		g.view(n, g.js.viewBuffer, g.js.viewOffset, g.js.viewLength)
+	default:
+		if goja.IsUndefined(g.js.must(g.js.typedLength, o)) || !strings.HasSuffix(n.kind, "Array") {
+			n.reason = "is a " + n.kind + " object; keep the data it gives instead"
+			return
+		}
+		g.view(n, g.js.typedBuffer, g.js.typedOffset, g.js.typedLength)
+	}
+	g.prototype(n)
+	if n.reason == "" {
+		n.props = g.props(n, o, func(p property) bool {
+			return n.kind == "Array" && p.name == "length" || strings.HasSuffix(n.kind, "Array") && n.kind != "Array" && isIndex(p.name)
+		})
+		g.extensible(n)
+	}
+}
+
+func isIndex(name string) bool {
+	_, err := strconv.ParseUint(name, 10, 53)
+	return err == nil
+}
+
+func (g *graph) entries(n *node, each goja.Callable) {
+	for _, e := range g.js.entries(each, n.object) {
+		n.entries = append(n.entries, [2]slot{g.slot(e[0]), g.slot(e[1])})
+	}
+}
+
+func (g *graph) view(n *node, buffer, offset, length goja.Callable) {
+	n.entries = [][2]slot{{g.slot(g.js.must(buffer, n.object)), {value: g.js.must(offset, n.object)}}}
+	n.number = g.js.must(length, n.object)
+}
+
+// props reads own properties; accessors cannot be kept.
+func (g *graph) props(n *node, o *goja.Object, skip func(property) bool) []edge {
+	var out []edge
+	for _, key := range g.js.keys(o) {
+		p, ok := g.js.own(o, key)
+		if !ok || skip(p) {
+			continue
+		}
+		if sym, isSymbol := key.(*goja.Symbol); isSymbol && g.symbol(sym) == "" {
+			n.reason = "has a property under a symbol of its own; use Symbol.for(name) or a string"
+			return nil
+		}
+		if p.accessor {
+			n.reason = "has the accessor property '" + p.name + "'; use a method, or a plain value"
+			return nil
+		}
+		out = append(out, edge{key: key, attrs: attrsOf(p), to: g.slot(p.value)})
+	}
+	return out
+}
+
+func attrsOf(p property) string {
+	s := ""
+	if p.writable {
+		s += "w"
+	}
+	if p.enumerable {
+		s += "e"
+	}
+	if p.configurable {
+		s += "c"
+	}
+	return s
+}
+
+// extensible finds out whether an object is frozen, sealed or just closed.
+func (g *graph) extensible(n *node) {
+	if g.js.must(g.js.isExtensible, n.object).ToBoolean() {
+		if n.kind == "Array" {
+			if p, ok := g.js.ownNamed(n.object, "length"); ok && !p.writable {
+				n.reason = "is an array with a read-only length; freeze it, or leave it open"
+			}
+		}
+		return
+	}
+	n.ext = "frozen"
+	for _, e := range n.props {
+		if strings.Contains(e.attrs, "c") {
+			n.ext = "fixed"
+			return
+		}
+		if strings.Contains(e.attrs, "w") {
+			n.ext = "sealed"
+		}
+	}
+	if p, ok := g.js.ownNamed(n.object, "length"); n.kind == "Array" && ok && p.writable && n.ext == "frozen" {
+		n.ext = "fixed"
+		if len(n.props) > 0 {
+			n.ext = "sealed"
+		}
+	}
+}
+
+// prototype classifies an object's prototype: the usual one, null, a class's, or another object.
+func (g *graph) prototype(n *node) {
+	proto := n.object.Prototype()
+	if proto == nil {
+		n.hasNull = true
+		return
+	}
+	if g.isDefault(n, proto) {
+		return
+	}
+	if g.js.kind(proto) == "Proxy" {
+		n.reason = "has a Proxy as its prototype; use a class"
+		return
+	}
+	if f := g.prototypeOwner(proto); f != nil {
+		n.class = g.slot(f).node
+		if name := g.private(f); name != "" {
+			n.reason = "is an instance of class " + name + ", which has private members; use plain fields"
+		}
+		return
+	}
+	if what := g.iterator(proto); what != "" && n.kind == "Object" {
+		n.reason = "is a " + what + "; keep an array of what it gives"
+		return
+	}
+	if path := g.native(proto, g.js.kind(proto)); path != nil {
+		if n.kind == "Error" && len(path) == 2 {
+			n.text = path[0]
+			return
+		}
+		n.reason = fmt.Sprintf("is a %s object; keep its plain data (such as its text) instead", strings.TrimSuffix(strings.Join(path, "."), ".prototype"))
+		return
+	}
+	n.proto = g.slot(proto)
+}
+
+// iterator names the running state that an object with this prototype stands for.
+func (g *graph) iterator(proto *goja.Object) string {
+	for p := proto; p != nil && g.js.kind(p) != "Proxy"; p = p.Prototype() {
+		switch i := slices.Index(g.js.others, p); i {
+		case -1:
+		case 3:
+			return "generator"
+		default:
+			return "running iterator"
+		}
+	}
+	return ""
+}
+
+// private names the first class above an instance that hides state from us.
+func (g *graph) private(f *goja.Object) string {
+	for ; f != nil && g.js.kind(f) == "Function"; f = f.Prototype() {
+		src := g.s.sources[g.js.must(g.js.toSource, f).String()]
+		if src == nil || src.class == nil {
+			continue
+		}
+		if instance, _ := hasPrivate(src.class); instance {
+			return "'" + src.selfName + "'"
+		}
+	}
+	return ""
+}
+
+func (g *graph) isDefault(n *node, proto *goja.Object) bool {
+	if n.kind == "Object" {
+		return proto == g.js.objectProto
+	}
+	ctor, _ := g.s.values.baseline[n.kind].(*goja.Object)
+	if ctor == nil {
+		return false
+	}
+	p, _ := g.js.data(ctor, "prototype").(*goja.Object)
+	return p == proto
+}
+
+// prototypeOwner is the function whose own, unreplaced prototype o is.
+func (g *graph) prototypeOwner(o *goja.Object) *goja.Object {
+	p, ok := g.js.ownNamed(o, "constructor")
+	if !ok || p.accessor || p.enumerable {
+		return nil
+	}
+	f, ok := p.value.(*goja.Object)
+	if !ok || g.js.kind(f) != "Function" || g.s.sources[g.js.must(g.js.toSource, f).String()] == nil {
+		return nil
+	}
+	if own, _ := g.js.data(f, "prototype").(*goja.Object); own != o {
+		return nil
+	}
+	if g.s.classes[f] == nil && o.Prototype() != g.js.objectProto {
+		return nil
+	}
+	return f
+}
+
+// refusal finds the nearest thing behind a value that cannot be kept, and says where it is.
+func (g *graph) refusal(root slot) string {
+	type place struct {
+		node *node
+		path string
+	}
+	if root.node == nil {
+		return ""
+	}
+	seen := map[*node]bool{root.node: true}
+	queue := []place{{root.node, ""}}
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		if at.node.reason != "" {
+			if at.path == "" {
+				return "it " + at.node.reason
+			}
+			return "its part " + strings.TrimPrefix(at.path, ".") + " " + at.node.reason
+		}
+		at.node.each(func(label string, to slot) {
+			if to.node != nil && !seen[to.node] {
+				seen[to.node] = true
+				path := at.path + label
+				if len(path) > 200 {
+					path = at.path
+				}
+				queue = append(queue, place{to.node, path})
+			}
+		})
+	}
+	return ""
+}
+
+// each visits what a node refers to.
+func (n *node) each(f func(label string, to slot)) {
+	if n.class != nil {
+		f("'s class", slot{node: n.class})
+	}
+	f("'s prototype", n.proto)
+	for _, list := range [][]edge{n.props, n.patches} {
+		for _, e := range list {
+			label := "." + e.key.String()
+			if n.kind == "Array" {
+				label = "[" + e.key.String() + "]"
+			}
+			f(label, e.to)
+		}
+	}
+	for i, e := range n.entries {
+		f(fmt.Sprintf(" key %d", i+1), e[0])
+		f(fmt.Sprintf(" entry %d", i+1), e[1])
+	}
+}
+
+// typeOf describes a value for people.
+func (g *graph) typeOf(v slot) string {
+	if v.node == nil {
+		switch {
+		case v.value == nil || goja.IsUndefined(v.value):
+			return "undefined"
+		case goja.IsNull(v.value):
+			return "null"
+		case goja.IsString(v.value):
+			return "string"
+		case goja.IsBigInt(v.value):
+			return "bigint"
+		case goja.IsNumber(v.value):
+			return "number"
+		}
+		if _, ok := v.value.(*goja.Symbol); ok {
+			return "symbol"
+		}
+		return "boolean"
+	}
+	n := v.node
+	switch {
+	case n.kind == "class":
+		return "class " + n.name
+	case n.kind == "Function":
+		return "function"
+	case n.class != nil && n.class.name != "":
+		return n.class.name
+	case n.kind == "Array":
+		return fmt.Sprintf("Array(%d)", n.length)
+	case n.kind == "Map" || n.kind == "Set":
+		return fmt.Sprintf("%s(%d)", n.kind, len(n.entries))
+	case n.kind == "native":
+		return strings.Join(n.native, ".")
+	case n.kind == "Error" && n.text != "":
+		return n.text
+	}
+	return n.kind
+}
+
+// hasPrivate tells classes whose instances hold state that only their methods can see.
+func hasPrivate(c *ast.ClassLiteral) (instance, static bool) {
+	for _, el := range c.Body {
+		var key ast.Expression
+		var isStatic bool
+		switch el := el.(type) {
+		case *ast.FieldDefinition:
+			key, isStatic = el.Key, el.Static
+		case *ast.MethodDefinition:
+			key, isStatic = el.Key, el.Static
+		}
+		if _, ok := key.(*ast.PrivateIdentifier); ok {
+			instance, static = instance || !isStatic, static || isStatic
+		}
+	}
+	return instance, static
+}

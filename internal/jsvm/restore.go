@@ -1,0 +1,317 @@
+package jsvm
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dop251/goja"
+)
+
+// restorer rebuilds a workspace. An object is made first and filled later, so references may run in
+// circles and across rows in any order.
+type restorer struct {
+	s     *session
+	js    *intrinsics
+	rows  map[string]goja.Value   // the parsed text of each row
+	ids   map[string]*goja.Object // row#id → its text
+	made  map[*goja.Object]goja.Value
+	queue []func() error
+	err   error
+}
+
+func (s *session) restore(variables []Variable) error {
+	r := &restorer{s: s, js: s.js, rows: map[string]goja.Value{}, ids: map[string]*goja.Object{}, made: map[*goja.Object]goja.Value{}}
+	plain := map[string]bool{}
+	for _, v := range variables {
+		if v.Refused != "" {
+			continue
+		}
+		parsed, err := s.decodeJSON(v.Value)
+		if err != nil {
+			return fmt.Errorf("jsvm: restore variable %s: %w", v.Name, err)
+		}
+		text := strings.TrimPrefix(string(v.Value), string(constMark))
+		if plain[v.Name] = !strings.HasPrefix(text, `{"$row":`); plain[v.Name] {
+			r.rows[v.Name] = parsed
+			if o, ok := parsed.(*goja.Object); ok {
+				r.made[o] = o
+			}
+			continue
+		}
+		row := parsed.ToObject(s.vm)
+		r.rows[v.Name] = r.get(row, "value")
+		r.index(v.Name, row)
+	}
+	for _, v := range variables {
+		if err := r.define(v); err != nil {
+			return fmt.Errorf("jsvm: restore variable %s: %w", v.Name, err)
+		}
+	}
+	for len(r.queue) > 0 && r.err == nil {
+		next := r.queue[0]
+		r.queue = r.queue[1:]
+		if err := next(); err != nil {
+			return fmt.Errorf("jsvm: restore workspace: %w", err)
+		}
+	}
+	return r.err
+}
+
+func (r *restorer) define(v Variable) error {
+	global := r.s.vm.GlobalObject()
+	if v.Refused != "" {
+		return r.poison(v)
+	}
+	constant := len(v.Value) > 0 && v.Value[0] == constMark
+	value := r.value(r.rows[v.Name])
+	if r.err != nil {
+		return r.err
+	}
+	return global.DefineDataProperty(v.Name, value, goja.ToFlag(!constant), goja.FLAG_TRUE, goja.FLAG_TRUE)
+}
+
+// poison makes a variable that was not kept say so when it is read; it may be assigned anew.
+func (r *restorer) poison(v Variable) error {
+	s := r.s
+	getter := s.vm.ToValue(func(goja.FunctionCall) goja.Value {
+		panic(s.makeError("ReferenceError", v.Refused))
+	}).(*goja.Object)
+	setter := s.vm.ToValue(func(call goja.FunctionCall) goja.Value {
+		_ = s.vm.GlobalObject().DefineDataProperty(v.Name, call.Argument(0), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
+		return goja.Undefined()
+	})
+	s.values.poison[v.Name] = getter
+	return s.vm.GlobalObject().DefineAccessorProperty(v.Name, getter, setter, goja.FLAG_TRUE, goja.FLAG_TRUE)
+}
+
+// get reads a member of parsed text; what a prototype has does not count.
+func (r *restorer) get(o *goja.Object, name string) goja.Value { return r.js.data(o, name) }
+
+// index finds the objects with ids in a row.
+func (r *restorer) index(row string, v goja.Value) {
+	o, ok := v.(*goja.Object)
+	if !ok {
+		return
+	}
+	if id := r.get(o, "$id"); id != nil && isTag(r.first(o)) {
+		r.ids[row+"#"+id.String()] = o
+	}
+	for _, key := range o.Keys() {
+		r.index(row, r.get(o, key))
+	}
+}
+
+func (r *restorer) first(o *goja.Object) string {
+	if o.ClassName() == "Array" {
+		return ""
+	}
+	if keys := o.Keys(); len(keys) > 0 {
+		return keys[0]
+	}
+	return ""
+}
+
+func isTag(key string) bool { return strings.HasPrefix(key, "$") }
+
+// value is what a piece of a row stands for. Objects that are still plain JSON become the value
+// themselves.
+func (r *restorer) value(v goja.Value) goja.Value {
+	o, ok := v.(*goja.Object)
+	if !ok {
+		return v
+	}
+	if made, ok := r.made[o]; ok {
+		return made
+	}
+	tag := r.first(o)
+	if !isTag(tag) {
+		r.made[o] = o
+		r.queue = append(r.queue, func() error { return r.fillPlain(o, o.Keys()) })
+		return o
+	}
+	if tag == "$ref" {
+		return r.reference(o)
+	}
+	made, fill, err := r.make(o, tag)
+	if err != nil {
+		r.err = err
+		return goja.Undefined()
+	}
+	r.made[o] = made
+	if fill != nil {
+		r.queue = append(r.queue, fill)
+	}
+	return made
+}
+
+// fillPlain replaces the tagged members of a plain object or array in place.
+func (r *restorer) fillPlain(o *goja.Object, keys []string) error {
+	for _, key := range keys {
+		child := r.get(o, key)
+		if _, isObject := child.(*goja.Object); !isObject {
+			continue
+		}
+		if v := r.value(child); v != child {
+			if err := o.DefineDataProperty(key, v, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *restorer) reference(o *goja.Object) goja.Value {
+	at, ok := r.get(o, "$ref").(*goja.Object)
+	if !ok {
+		r.err = fmt.Errorf("jsvm: malformed reference in a workspace row")
+		return goja.Undefined()
+	}
+	name := r.get(at, "0").String()
+	if id := r.get(at, "1"); id != nil {
+		if target := r.ids[name+"#"+id.String()]; target != nil {
+			return r.value(target)
+		}
+		r.err = fmt.Errorf("jsvm: workspace refers to object %s of variable %s, which is missing", id, name)
+		return goja.Undefined()
+	}
+	target, ok := r.rows[name]
+	if !ok {
+		r.err = fmt.Errorf("jsvm: workspace refers to variable %s, which is missing", name)
+		return goja.Undefined()
+	}
+	return r.value(target)
+}
+
+// make builds a tagged value; fill completes it once everything has been made.
+func (r *restorer) make(o *goja.Object, tag string) (v goja.Value, fill func() error, err error) {
+	payload := r.get(o, tag)
+	vm, js := r.s.vm, r.js
+	switch tag {
+	case "$undefined":
+		return goja.Undefined(), nil, nil
+	case "$number":
+		f, _ := strconv.ParseFloat(strings.Replace(payload.String(), "Infinity", "Inf", 1), 64)
+		return vm.ToValue(f), nil, nil
+	case "$bigint":
+		ctor, _ := goja.AssertFunction(js.constructors["BigInt"])
+		v, err = ctor(goja.Undefined(), payload)
+		return v, nil, err
+	case "$symbolFor":
+		return js.must(js.symbolFor, payload), nil, nil
+	case "$symbol":
+		symbols, _ := r.s.values.baseline["Symbol"].(*goja.Object)
+		return js.data(symbols, payload.String()), nil, nil
+	case "$native":
+		v, err = r.native(payload.ToObject(vm))
+		return v, nil, err
+	case "$prototypeOf":
+		f, ok := r.value(payload).(*goja.Object)
+		if !ok {
+			return nil, nil, fmt.Errorf("jsvm: prototype of what is no function")
+		}
+		return js.data(f, "prototype"), nil, nil
+	}
+	made, err := r.shell(o, tag, payload)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.inherit(o, made); err != nil {
+		return nil, nil, err
+	}
+	return made, func() error { return r.fill(o, tag, made) }, nil
+}
+
+func (r *restorer) native(path *goja.Object) (goja.Value, error) {
+	n := r.js.length(path)
+	name := r.get(path, "0").String()
+	if name == "%" {
+		if i := int(r.get(path, "1").String()[0] - 'a'); i < len(r.js.others) {
+			return r.js.others[i], nil
+		}
+	}
+	v := r.s.values.baseline[name]
+	for i := 1; i < n; i++ {
+		o, ok := v.(*goja.Object)
+		if !ok {
+			break
+		}
+		v = r.js.data(o, r.get(path, strconv.Itoa(i)).String())
+	}
+	if v == nil {
+		// A tool that was revoked since: reading it says so.
+		return nil, fmt.Errorf("jsvm: built-in %s is gone", name)
+	}
+	return v, nil
+}
+
+// shell makes the empty object with the right internal slots.
+func (r *restorer) shell(o *goja.Object, tag string, payload goja.Value) (*goja.Object, error) {
+	vm, ctors := r.s.vm, r.js.constructors
+	switch tag {
+	case "$object":
+		return vm.NewObject(), nil
+	case "$array", "$sparse":
+		return vm.NewArray(), nil
+	case "$map":
+		return vm.New(ctors["Map"])
+	case "$set":
+		return vm.New(ctors["Set"])
+	case "$date":
+		if goja.IsNull(payload) {
+			payload = goja.NaN()
+		}
+		return vm.New(ctors["Date"], payload)
+	case "$regexp":
+		parts := payload.ToObject(vm)
+		return vm.New(ctors["RegExp"], r.get(parts, "0"), r.get(parts, "1"))
+	case "$error":
+		ctor := ctors["Error"]
+		if c, ok := r.s.values.baseline[payload.String()].(*goja.Object); ok && payload.String() != "" {
+			ctor = c
+		}
+		if payload.String() == "AggregateError" {
+			return vm.New(ctor, vm.NewArray())
+		}
+		return vm.New(ctor)
+	case "$buffer":
+		b, err := base64.StdEncoding.DecodeString(payload.String())
+		return vm.ToValue(vm.NewArrayBuffer(b)).ToObject(vm), err
+	case "$view":
+		parts := payload.ToObject(vm)
+		ctor, ok := r.s.values.baseline[r.get(parts, "0").String()].(*goja.Object)
+		if !ok {
+			return nil, fmt.Errorf("jsvm: unknown view in a workspace row")
+		}
+		return vm.New(ctor, r.value(r.get(parts, "1")), r.get(parts, "2"), r.get(parts, "3"))
+	case "$function":
+		return r.function(o, payload.String())
+	case "$classSource":
+		return r.class(o, payload.String())
+	}
+	return nil, fmt.Errorf("jsvm: unknown tag %s in a workspace row", tag)
+}
+
+// inherit sets the prototype.
+func (r *restorer) inherit(o, made *goja.Object) error {
+	if f := r.get(o, "$class"); f != nil {
+		class, ok := r.value(f).(*goja.Object)
+		if !ok {
+			return fmt.Errorf("jsvm: class of an instance is missing")
+		}
+		proto, _ := r.js.data(class, "prototype").(*goja.Object)
+		return made.SetPrototype(proto)
+	}
+	if p := r.get(o, "$proto"); p != nil {
+		if goja.IsNull(p) {
+			return made.SetPrototype(nil)
+		}
+		proto, ok := r.value(p).(*goja.Object)
+		if !ok {
+			return fmt.Errorf("jsvm: prototype is missing")
+		}
+		return made.SetPrototype(proto)
+	}
+	return nil
+}

@@ -1,0 +1,282 @@
+package jsvm
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dop251/goja"
+	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/parser"
+	"github.com/dop251/goja/unistring"
+)
+
+// fill gives an object its contents, then its attributes, then closes it.
+func (r *restorer) fill(o *goja.Object, tag string, made *goja.Object) error {
+	vm, js := r.s.vm, r.js
+	payload := r.get(o, tag)
+	switch tag {
+	case "$object":
+		if err := r.members(payload.ToObject(vm), made); err != nil {
+			return err
+		}
+	case "$array":
+		if err := r.members(payload.ToObject(vm), made); err != nil {
+			return err
+		}
+	case "$sparse":
+		if err := made.DefineDataProperty("length", payload, goja.FLAG_TRUE, goja.FLAG_FALSE, goja.FLAG_FALSE); err != nil {
+			return err
+		}
+		if err := r.members(r.get(o, "$items").ToObject(vm), made); err != nil {
+			return err
+		}
+	case "$map", "$set":
+		list := payload.ToObject(vm)
+		for i := range js.length(list) {
+			item := r.get(list, fmt.Sprint(i))
+			if tag == "$set" {
+				js.must(js.setAdd, made, r.value(item))
+				continue
+			}
+			pair := item.ToObject(vm)
+			js.must(js.mapSet, made, r.value(r.get(pair, "0")), r.value(r.get(pair, "1")))
+		}
+	case "$error":
+		// An error of our own making has a stack that was not kept unless it is among the properties.
+		if err := made.Delete("stack"); err != nil {
+			return err
+		}
+	}
+	if props := r.get(o, "$props"); props != nil {
+		if err := r.members(props.ToObject(vm), made); err != nil {
+			return err
+		}
+	}
+	if patch := r.get(o, "$prototype"); patch != nil {
+		proto, _ := js.data(made, "prototype").(*goja.Object)
+		text := patch.ToObject(vm)
+		if err := r.members(r.get(text, "$object").ToObject(vm), proto); err != nil {
+			return err
+		}
+		if err := r.details(text, proto); err != nil {
+			return err
+		}
+	}
+	return r.details(o, made)
+}
+
+func (r *restorer) members(from, to *goja.Object) error {
+	for _, key := range from.Keys() {
+		if err := r.put(to, r.s.vm.ToValue(key), r.value(r.get(from, key)), defaultAttrs); err != nil {
+			return err
+		}
+	}
+	return r.err
+}
+
+func (r *restorer) put(to *goja.Object, key, value goja.Value, attrs string) error {
+	w, e, c := goja.ToFlag(strings.Contains(attrs, "w")), goja.ToFlag(strings.Contains(attrs, "e")), goja.ToFlag(strings.Contains(attrs, "c"))
+	var err error
+	if sym, ok := key.(*goja.Symbol); ok {
+		err = to.DefineDataPropertySymbol(sym, value, w, c, e)
+	} else {
+		if old, ok := r.js.own(to, key); ok && !old.configurable { // lastIndex of a RegExp, prototype of a function
+			w, e, c = goja.ToFlag(old.writable), goja.ToFlag(old.enumerable), goja.FLAG_FALSE
+		}
+		err = to.DefineDataProperty(key.String(), value, w, c, e)
+	}
+	if err != nil {
+		return fmt.Errorf("set %s: %w", key, err)
+	}
+	return nil
+}
+
+// details applies symbols, attributes and extensibility.
+func (r *restorer) details(o, made *goja.Object) error {
+	vm, js := r.s.vm, r.js
+	if list := r.get(o, "$symbols"); list != nil {
+		symbols := list.ToObject(vm)
+		for i := range js.length(symbols) {
+			entry := r.get(symbols, fmt.Sprint(i)).ToObject(vm)
+			if err := r.put(made, r.value(r.get(entry, "0")), r.value(r.get(entry, "1")), r.get(entry, "2").String()); err != nil {
+				return err
+			}
+		}
+	}
+	ext := ""
+	if v := r.get(o, "$ext"); v != nil {
+		ext = v.String()
+	}
+	usual := map[string]string{"frozen": "e", "sealed": "we"}[ext]
+	attrs := map[string]string{}
+	if v := r.get(o, "$attrs"); v != nil {
+		for _, key := range v.ToObject(vm).Keys() {
+			attrs[key] = r.get(v.ToObject(vm), key).String()
+		}
+	}
+	if usual != "" || len(attrs) > 0 {
+		for _, key := range js.keys(made) {
+			p, ok := js.own(made, key)
+			if !ok || p.accessor {
+				continue
+			}
+			want, ok := attrs[p.name]
+			if _, isSymbol := key.(*goja.Symbol); isSymbol || !ok && usual == "" {
+				continue
+			}
+			if !ok {
+				want = usual
+				if made.ClassName() == "Array" && p.name == "length" {
+					want = ""
+				}
+			}
+			if !p.configurable && made.ClassName() != "Array" {
+				continue
+			}
+			if made.ClassName() == "Array" && p.name == "length" && ext != "frozen" {
+				continue
+			}
+			if err := r.put(made, key, p.value, want); err != nil {
+				return err
+			}
+			if made.ClassName() == "Array" && p.name == "length" {
+				_ = made.DefineDataProperty("length", p.value, goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+			}
+		}
+	}
+	if ext != "" {
+		js.must(js.preventExtensions, made)
+	}
+	return nil
+}
+
+const hiddenSuper = "%super"
+
+// function makes a function from its source. The text is one literal, checked, so making it runs nothing.
+func (r *restorer) function(o *goja.Object, source string) (*goja.Object, error) {
+	open, end := "((_)=>(", "\n))"
+	method := r.get(o, "$kind") != nil
+	if method {
+		open, end = "((_)=>({", "\n}))"
+	}
+	program, body, err := literal(open + source + end)
+	if err != nil {
+		return nil, err
+	}
+	hoisted := r.get(o, "$hoisted") != nil
+	switch lit := body.(type) {
+	case *ast.FunctionLiteral:
+		if hoisted && lit.Name != nil {
+			lit.Name = nil
+		}
+	case *ast.ArrowFunctionLiteral:
+	case *ast.ObjectLiteral:
+		if p, ok := lit.Value[0].(*ast.PropertyKeyed); !ok || !method || len(lit.Value) != 1 || p.Computed || p.Kind != ast.PropertyKindMethod {
+			return nil, errors.New("jsvm: source in a workspace row is not a method")
+		}
+	default:
+		return nil, errors.New("jsvm: source in a workspace row is not a function")
+	}
+	made, err := r.run(program, source, hoisted)
+	if err != nil {
+		return nil, err
+	}
+	if method {
+		keys := r.js.keys(made)
+		made, _ = r.js.data(made, keys[0].String()).(*goja.Object)
+	}
+	return made, r.rename(o, made)
+}
+
+// class makes a class from its source without its static fields and blocks, whose results are kept as
+// data, and with the superclass it had.
+func (r *restorer) class(o *goja.Object, source string) (*goja.Object, error) {
+	program, body, err := literal("((_)=>(" + source + "\n))")
+	if err != nil {
+		return nil, err
+	}
+	class, ok := body.(*ast.ClassLiteral)
+	if !ok {
+		return nil, errors.New("jsvm: source in a workspace row is not a class")
+	}
+	keep := *class
+	class.Body = slices.DeleteFunc(slices.Clone(class.Body), func(el ast.ClassElement) bool {
+		f, isField := el.(*ast.FieldDefinition)
+		_, isBlock := el.(*ast.ClassStaticBlock)
+		return isBlock || isField && f.Static
+	})
+	args := []goja.Value{}
+	if super := r.get(o, "$super"); super != nil {
+		class.SuperClass = &ast.Identifier{Name: hiddenSuper, Idx: class.Class}
+		args = append(args, r.value(super))
+	}
+	made, err := r.run(program, source, false, args...)
+	if err != nil {
+		return nil, err
+	}
+	if c := r.s.sources[source]; c != nil {
+		c.class = &keep
+	}
+	r.s.noteClass(made)
+	return made, r.rename(o, made)
+}
+
+// literal parses text as an arrow function with one expression for its body.
+func literal(text string) (*ast.Program, ast.Expression, error) {
+	program, err := parser.ParseFile(nil, "workspace", text, 0, parser.WithDisableSourceMaps)
+	if err != nil {
+		return nil, nil, fmt.Errorf("jsvm: parse source in a workspace row: %w", err)
+	}
+	if len(program.Body) == 1 {
+		if st, ok := program.Body[0].(*ast.ExpressionStatement); ok {
+			if arrow, ok := st.Expression.(*ast.ArrowFunctionLiteral); ok {
+				if body, ok := arrow.Body.(*ast.ExpressionBody); ok {
+					arrow.ParameterList.List[0].Target = &ast.Identifier{Name: hiddenSuper, Idx: arrow.Start}
+					return program, body.Expression, nil
+				}
+			}
+		}
+	}
+	return nil, nil, errors.New("jsvm: source in a workspace row is not one literal")
+}
+
+// run compiles the maker and calls it. The functions in it are known from then on.
+func (r *restorer) run(program *ast.Program, source string, hoisted bool, args ...goja.Value) (*goja.Object, error) {
+	arrow := program.Body[0].(*ast.ExpressionStatement).Expression.(*ast.ArrowFunctionLiteral)
+	res := newResolver()
+	res.scope = &scope{names: map[unistring.String]bool{}, top: true}
+	res.expr(arrow.Body.(*ast.ExpressionBody).Expression)
+	for _, c := range res.callables {
+		if c.source == source {
+			c.hoisted = hoisted
+		}
+	}
+	r.s.register(res.callables)
+	compiled, err := goja.CompileAST(program, true)
+	if err != nil {
+		return nil, fmt.Errorf("jsvm: compile source in a workspace row: %w", err)
+	}
+	v, err := r.s.vm.RunProgram(compiled)
+	if err != nil {
+		return nil, fmt.Errorf("jsvm: load source in a workspace row: %w", err)
+	}
+	maker, _ := goja.AssertFunction(v)
+	if v, err = maker(goja.Undefined(), args...); err != nil {
+		return nil, fmt.Errorf("jsvm: make a function or class of a workspace row: %w", err)
+	}
+	return v.ToObject(r.s.vm), nil
+}
+
+// rename restores a name that came from the variable and not from the source.
+func (r *restorer) rename(o, made *goja.Object) error {
+	name := r.get(o, "$name")
+	if name == nil {
+		return nil
+	}
+	if old := r.js.data(made, "name"); old != nil && old.SameAs(name) {
+		return nil
+	}
+	return made.DefineDataProperty("name", name, goja.FLAG_FALSE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+}
