@@ -232,6 +232,13 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 	if err != nil {
 		return planned{}, fail(err, "catalog")
 	}
+	for name := range req.SharedVars {
+		_, tool := catalog.Tools[name]
+		_, wait := catalog.Temporals[name]
+		if tool || wait {
+			return planned{}, invalid("shared_vars."+name, nil, "is the name of a tool or temporal at "+req.Prefix+": choose another")
+		}
+	}
 	for _, b := range temporal.BuiltIns() {
 		known[b.Name] = true
 	}

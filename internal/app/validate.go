@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"unicode/utf8"
 )
 
 var (
-	prefixForm   = regexp.MustCompile(`^(/|(/[a-zA-Z0-9_.-]{1,64}){1,16})$`)
+	prefixForm   = regexp.MustCompile(`^(/[a-zA-Z0-9_.-]{1,64})+$`)
 	variableForm = regexp.MustCompile(`^[\p{L}_$][\p{L}\p{N}_$]*$`)
 )
 
@@ -16,8 +17,15 @@ func invalid(field string, value any, message string) *Error {
 	return &Error{Kind: KindInvalid, Fields: []FieldError{{Field: field, Value: value, Message: message}}}
 }
 
+// maxParts is how deep a prefix may be; statek.prefix_path says the same.
+const maxParts = 16
+
+func isPrefix(text string) bool {
+	return text == "/" || prefixForm.MatchString(text) && strings.Count(text, "/") <= maxParts
+}
+
 func checkPrefix(field, prefix string) error {
-	if !prefixForm.MatchString(prefix) {
+	if !isPrefix(prefix) {
 		return invalid(field, prefix, "must be / or a path such as /acme/triage/dev: up to 16 parts of letters, digits, '_', '.' and '-'")
 	}
 	return nil
@@ -40,7 +48,7 @@ func checkRequest(req SubmitRequest) []FieldError {
 	add := func(field string, value any, format string, args ...any) {
 		wrong = append(wrong, FieldError{Field: field, Value: value, Message: fmt.Sprintf(format, args...)})
 	}
-	if !prefixForm.MatchString(req.Prefix) {
+	if !isPrefix(req.Prefix) {
 		add("prefix", req.Prefix, "must be / or a path such as /acme/triage/dev")
 	}
 	if req.Priority < 1 || req.Priority > 4 {

@@ -17,10 +17,14 @@ import (
 // sqlAttempts is how often a tool transaction that lost to a concurrent one is tried.
 const sqlAttempts = 5
 
-// grants lists what code may call, in a fixed order.
+// grants lists what code may call, in a fixed order. A shared variable hides the built-in of its name: a job
+// submitted with a variable "event" has no event().
 func (r *run) grants() []jsvm.Grant {
 	list := make([]jsvm.Grant, 0, 8+len(r.catalog.Tools)+len(r.catalog.Temporals))
 	for _, b := range temporal.BuiltIns() {
+		if _, hidden := r.vars[b.Name]; hidden {
+			continue
+		}
 		list = append(list, jsvm.Grant{Name: b.Name, Wait: true, Signature: b.Signature, Doc: b.Doc})
 	}
 	for _, d := range toolDocs(r.catalog) {
