@@ -83,10 +83,9 @@ func (p *parser) signature() error {
 	return nil
 }
 
-var (
-	ident     = `(?:[A-Za-z_][A-Za-z0-9_$]*|"[^".:]+")`
-	watchForm = regexp.MustCompile(`^(` + ident + `)\.(` + ident + `)(?:\s+key\s+(` + ident + `)(?:\s*=\s*:([A-Za-z_][A-Za-z0-9_]*))?)?$`)
-)
+const ident = `(?:[A-Za-z_][A-Za-z0-9_$]*|"[^".:]+")`
+
+var watchForm = regexp.MustCompile(`^(` + ident + `)\.(` + ident + `)(?:\s+key\s+(` + ident + `)(?:\s*=\s*:([A-Za-z_][A-Za-z0-9_]*))?)?$`)
 
 func (p *parser) watches() error {
 	for _, head := range p.file.All("watch") {
