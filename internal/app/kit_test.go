@@ -65,6 +65,15 @@ func newKit(t *testing.T, defs files) *kit {
 	return k
 }
 
+// folder is the files as a file system.
+func (f files) folder() fstest.MapFS {
+	folder := fstest.MapFS{}
+	for name, text := range f {
+		folder[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return folder
+}
+
 // work starts a worker and returns a function that stops it gracefully.
 func (k *kit) work(changes ...func(*app.WorkerConfig)) (stop func()) {
 	k.t.Helper()
