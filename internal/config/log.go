@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"os"
@@ -8,7 +9,7 @@ import (
 
 // Logging is how a program logs.
 type Logging struct {
-	// Level is debug, info, warn or error. Default: info.
+	// Level is debug, info, warn or error. What it is before Bind is the default, info when empty.
 	Level string
 	// Format is text, json or auto: text when the output is a terminal. Default: auto.
 	Format string
@@ -16,7 +17,7 @@ type Logging struct {
 
 // Bind adds the settings of logging.
 func (l *Logging) Bind(s *Set) {
-	s.Choice(&l.Level, "log-level", "STATEK_LOG_LEVEL", "info", "debug, info, warn or error", "debug", "info", "warn", "error")
+	s.Choice(&l.Level, "log-level", "STATEK_LOG_LEVEL", cmp.Or(l.Level, "info"), "debug, info, warn or error", "debug", "info", "warn", "error")
 	s.Choice(&l.Format, "log-format", "STATEK_LOG_FORMAT", "auto", "text, json, or auto: text on a terminal", "auto", "text", "json")
 }
 
