@@ -59,11 +59,9 @@ func newWorkspace(s *session, variables []Variable) (*workspace, error) {
 	w := &workspace{baseline: map[string]goja.Value{}, known: map[string]Variable{}, poison: map[string]*goja.Object{}}
 	s.values = w
 	global := s.vm.GlobalObject()
-	for _, key := range s.js.keys(global) {
-		if p, ok := s.js.own(global, key); ok && !p.accessor {
-			w.baseline[p.name] = p.value
-			w.order = append(w.order, p.name)
-		}
+	for _, name := range global.GetOwnPropertyNames() {
+		w.baseline[name] = global.Get(name) // no accessors there yet
+		w.order = append(w.order, name)
 	}
 	for _, o := range []*goja.Object{s.js.objectProto, s.js.functionProto} {
 		for _, key := range s.js.keys(o) {

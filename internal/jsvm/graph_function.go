@@ -42,7 +42,7 @@ func computedName(c *callable) bool {
 
 func (g *graph) readPlainFunction(n *node) {
 	o := n.object
-	if p := o.Prototype(); p == nil || g.native(p, g.js.kind(p)) == nil {
+	if p := o.Prototype(); p != g.js.functionProto && !slices.Contains(g.js.others, p) {
 		n.reason = "is a function with a changed prototype chain; use a class"
 		return
 	}
@@ -60,7 +60,7 @@ func (g *graph) readPlainFunction(n *node) {
 		if natural {
 			n.patches = g.props(n, p, func(q property) bool { return q.name == "constructor" })
 			natural = g.js.must(g.js.isExtensible, p).ToBoolean()
-		} else if len(g.js.keys(p)) == 0 && g.native(p.Prototype(), "Object") != nil && p.Prototype() != g.js.objectProto {
+		} else if len(g.js.keys(p)) == 0 && slices.Contains(g.js.others, p.Prototype()) {
 			natural = true // the fresh prototype of a generator function
 		}
 	}
@@ -161,6 +161,9 @@ func (g *graph) patched(n *node, o *goja.Object, made map[string]*goja.Object, s
 // native names a built-in: the path to it from the global object.
 func (g *graph) native(o *goja.Object, kind string) []string {
 	w := g.s.values
+	if kind != "Function" && g.js.must(g.js.isExtensible, o).ToBoolean() {
+		return nil // every built-in that is no function was closed by the prelude
+	}
 	if kind == "Function" && g.s.sources[g.js.must(g.js.toSource, o).String()] != nil {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/file"
 	"github.com/dop251/goja/parser"
+	"github.com/dop251/goja/unistring"
 	"github.com/evanw/esbuild/pkg/api"
 	"github.com/go-sourcemap/sourcemap"
 )
@@ -29,6 +30,8 @@ type parsed struct {
 	transformed string
 	// helpers are statements that esbuild put before the cell.
 	helpers []ast.Statement
+	// temps are variables that esbuild made up; they stay local to the cell.
+	temps map[unistring.String]bool
 }
 
 // parseCell bounds, parses and checks source. Only when the plain parse fails is esbuild asked, and if it
@@ -50,6 +53,7 @@ func parseCell(source string, limits Limits) (*parsed, error) {
 	}
 	p, err = parseTransformed(source)
 	if err == nil {
+		p.findTemps(scan.words)
 		return p, nil
 	}
 	if errors.Is(err, errCloses) {
@@ -186,6 +190,21 @@ func parseTransformed(source string) (*parsed, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// findTemps tells the variables that the text does not mention. Lowering a loop makes some, which must not
+// end up beside the variables of the workspace, let alone replace them.
+func (p *parsed) findTemps(words map[string]bool) {
+	p.temps = map[unistring.String]bool{}
+	for _, decl := range p.arrow.DeclarationList {
+		for _, b := range decl.List {
+			eachTarget(b.Target, func(name unistring.String) {
+				if !words[name.String()] {
+					p.temps[name] = true
+				}
+			})
+		}
+	}
 }
 
 // onlyHelpers accepts nothing before the cell but the variables of esbuild's own runtime.

@@ -587,29 +587,19 @@ const parse = JSON.parse;
 hide(JSON, 'parse', { parse(text, reviver) { const s = `${text}`; host.checkJSON(s); return reviver === undefined ? parse(s) : parse(s, reviver); } }.parse);
 
 // --- lock: additions to and replacements of intrinsics throw instead of being lost with the VM.
-// Names that objects commonly override by assignment stay writable, because a read-only inherited
-// property cannot be assigned; the codec compares those when a cell has ended. ---
-const overridden = new NativeSet(['constructor', 'toString', 'valueOf', 'toJSON', 'toLocaleString', 'name', 'message', 'stack', 'cause', 'length']);
-const overrides = Set.prototype.has.bind(overridden);
+// A read-only inherited property cannot be assigned on objects below it, so what every object, function and
+// error inherits stays writable; the codec compares those when a cell has ended. ---
 const TypedArray = getPrototypeOf(Uint8Array);
-const shared = [Object.prototype, Function.prototype];
 const roots = [Object, Function, Array, String, Number, Boolean, Symbol, BigInt, RegExp, NativeRegExp, Date, Promise, Map, Set, WeakMap, WeakSet,
   Error, AggregateError, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
   ArrayBuffer, DataView, TypedArray, Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array, BigInt64Array, BigUint64Array,
   Proxy, Math, JSON, Reflect, Iterator, TextEncoder, TextDecoder, URL, URLSearchParams, AsyncFunction.prototype.constructor, GeneratorFunction.prototype.constructor];
 const others = [IteratorPrototype, AsyncFunction.prototype, GeneratorFunction.prototype, GeneratorFunction.prototype.prototype,
   getPrototypeOf([][Symbol.iterator]()), getPrototypeOf(new Map()[Symbol.iterator]()), getPrototypeOf(new Set()[Symbol.iterator]()), getPrototypeOf(''[Symbol.iterator]())];
+const freeze = Object.freeze;
 const lock = (o) => {
-  const isError = o === Error.prototype || getPrototypeOf(o) === Error.prototype;
-  if (!isError && shared.indexOf(o) < 0) {
-    for (const key of ownKeys(o)) {
-      if (overrides(key) || o === Symbol && typeof o[key] === 'symbol') continue;
-      const d = getOwnPropertyDescriptor(o, key);
-      if (d.writable === true) { if (d.configurable) defineProperty(o, key, { writable: false, configurable: false }); }
-      else if (d.configurable && 'get' in d) defineProperty(o, key, { configurable: false });
-    }
-  }
-  preventExtensions(o);
+  if (o === Object.prototype || o === Function.prototype || o === Error.prototype || getPrototypeOf(o) === Error.prototype) preventExtensions(o);
+  else freeze(o);
 };
 host.intrinsics(roots, others);
 for (const o of roots) { if (typeof o === 'function' && o.prototype) lock(o.prototype); lock(o); }

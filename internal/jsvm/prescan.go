@@ -17,7 +17,7 @@ func prescan(source string, limits Limits) (*scanned, error) {
 			Line: 1, Column: 1,
 		}
 	}
-	s := &scanned{src: source, limits: limits, line: 1, frames: []scanFrame{{}}}
+	s := &scanned{src: source, limits: limits, line: 1, frames: []scanFrame{{}}, words: map[string]bool{}}
 	if err := s.run(); err != nil {
 		return nil, err
 	}
@@ -40,6 +40,8 @@ type scanned struct {
 
 	// exports are offsets of the word export where a statement may begin at the top level.
 	exports []int
+	// words are the identifiers of the text.
+	words map[string]bool
 }
 
 // scanFrame is one open bracket.
@@ -191,6 +193,9 @@ func (s *scanned) word() error {
 		s.pos += size
 	}
 	word := s.src[begin:s.pos]
+	if !s.dot {
+		s.words[word] = true
+	}
 	if word == "export" && len(s.frames) == 1 && !s.dot && (!s.operand || s.newline) {
 		s.exports = append(s.exports, begin)
 	}

@@ -37,10 +37,11 @@ func compileCell(source string, limits Limits, protected func(string) bool) (*co
 	if err != nil {
 		return nil, err
 	}
-	w := &rewriter{file: p.program.File, protected: protected}
+	w := &rewriter{file: p.program.File, protected: protected, catches: []map[unistring.String]bool{p.temps}}
+	locals := p.splitTemps()
 	w.liftHelpers(p)
 	r := newResolver()
-	r.cell(p.body.List, p.arrow.DeclarationList)
+	r.cell(p.body.List, p.arrow.DeclarationList, p.temps)
 	out := &compiled{transformed: p.transformed, callables: r.callables, analysis: Analysis{Free: r.free, Declared: r.declared}}
 	for _, decl := range p.arrow.DeclarationList {
 		for _, b := range decl.List {
@@ -52,7 +53,7 @@ func compileCell(source string, limits Limits, protected func(string) bool) (*co
 	if w.err != nil {
 		return nil, w.err
 	}
-	p.arrow.DeclarationList = nil
+	p.arrow.DeclarationList = locals
 	p.arrow.ParameterList = &ast.ParameterList{Opening: p.arrow.Start, Closing: p.arrow.Start}
 	for _, name := range []unistring.String{hiddenLet, hiddenConst, hiddenClass} {
 		p.arrow.ParameterList.List = append(p.arrow.ParameterList.List, &ast.Binding{Target: &ast.Identifier{Name: name, Idx: p.arrow.Start}})
@@ -63,6 +64,29 @@ func compileCell(source string, limits Limits, protected func(string) bool) (*co
 	}
 	out.program = program
 	return out, nil
+}
+
+// splitTemps takes esbuild's own variables out of those of the cell.
+func (p *parsed) splitTemps() []*ast.VariableDeclaration {
+	if len(p.temps) == 0 {
+		return nil
+	}
+	var mine, locals []*ast.VariableDeclaration
+	for _, decl := range p.arrow.DeclarationList {
+		var rest []*ast.Binding
+		for _, b := range decl.List {
+			if id, ok := b.Target.(*ast.Identifier); ok && p.temps[id.Name] {
+				locals = append(locals, &ast.VariableDeclaration{Var: decl.Var, List: []*ast.Binding{b}})
+			} else {
+				rest = append(rest, b)
+			}
+		}
+		if len(rest) > 0 {
+			mine = append(mine, &ast.VariableDeclaration{Var: decl.Var, List: rest})
+		}
+	}
+	p.arrow.DeclarationList = mine
+	return locals
 }
 
 type rewriter struct {

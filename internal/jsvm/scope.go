@@ -61,8 +61,12 @@ func newResolver() *resolver {
 }
 
 // cell resolves the statements of a cell.
-func (r *resolver) cell(body []ast.Statement, vars []*ast.VariableDeclaration) {
+func (r *resolver) cell(body []ast.Statement, vars []*ast.VariableDeclaration, temps map[unistring.String]bool) {
 	top := &scope{names: map[unistring.String]bool{}, top: true}
+	if len(temps) > 0 {
+		// They are locals of the arrow: outside of what the cell declares, and no globals.
+		top.parent = &scope{names: temps}
+	}
 	r.scope = top
 	r.declareList(body)
 	r.declareVars(vars)
@@ -171,7 +175,7 @@ func (r *resolver) use(name unistring.String, reads bool) {
 
 func (r *resolver) topScope() *scope {
 	s := r.scope
-	for s.parent != nil {
+	for s.parent != nil && !s.top {
 		s = s.parent
 	}
 	return s
