@@ -29,7 +29,8 @@ create function statek.register_wait(
   _temporal uuid default null, _args json default null, _deps text[] default null, _recheck interval default null,
   _now timestamptz default null
 ) returns void
-  language plpgsql volatile as $$
+  language plpgsql volatile
+  set enable_seqscan = off as $$ -- a plan made while the tables were small must stay good
 declare
   grp bigint;
 begin

@@ -33,11 +33,15 @@ where id = any(array(
   for update skip locked));
 
 -- name: WaitGroupsSettled :many
-select distinct c.group_id
-from statek.wait_checks c
-where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
-order by c.group_id
-limit sqlc.arg(most);
+select distinct due.group_id
+from (
+  select c.group_id
+  from statek.wait_checks c
+  where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+  order by c.settle_xid
+  limit sqlc.arg(most)
+) due
+order by due.group_id;
 
 -- Turns marks into checks, both in one snapshot. The array makes the limited, locking sub-select run once: as
 -- a join it may be executed again and again. The laterals keep the plan on the index whatever the statistics.
@@ -209,14 +213,16 @@ where g.id = any(sqlc.arg(ids)::bigint[])
 delete from statek.wait_checks c
 where not exists (select from statek.wait_groups g where g.id = c.group_id);
 
--- What a tick has to do, for one round trip.
+-- What a tick has to do, for one round trip. The first of an index rather than exists: with poor statistics
+-- exists becomes a scan of the table.
 -- name: WaitPending :one
 select
-  exists (select from statek.dirty) as dirty,
-  exists (select from statek.wait_checks c where c.settle_xid is null) as unstamped,
-  exists (select from statek.wait_checks c where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())) as settled,
-  exists (select from statek.waits w where w.due_at <= sqlc.arg(now)::timestamptz) as due,
-  exists (select from statek.wait_groups g where g.retry_at <= sqlc.arg(now)::timestamptz) as retry;
+  exists (select from statek.dirty)::boolean as dirty,
+  exists (select from statek.wait_checks c where c.settle_xid is null)::boolean as unstamped,
+  coalesce((select c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+    from statek.wait_checks c where c.settle_xid is not null order by c.settle_xid limit 1), false)::boolean as settled,
+  coalesce((select min(w.due_at) from statek.waits w where w.due_at is not null) <= sqlc.arg(now)::timestamptz, false)::boolean as due,
+  coalesce((select min(g.retry_at) from statek.wait_groups g where g.retry_at is not null) <= sqlc.arg(now)::timestamptz, false)::boolean as retry;
 
 -- name: WatchFailures :one
 select statek.watch_failed()::bigint;

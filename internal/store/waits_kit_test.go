@@ -168,13 +168,13 @@ func (k *waitsKit) quiesce() {
 	for {
 		_, err := k.waits.Tick(k.ctx)
 		k.must(err)
-		var busy bool
-		k.scan(`select exists (select from statek.wait_checks) or exists (select from statek.dirty)
-			or exists (select from statek.wait_groups where retry_at is not null and recheck is null and last_result = 'contended')`, &busy)
-		if !busy {
+		owed := k.count("select (select count(*) from statek.wait_checks) + (select count(*) from statek.dirty)")
+		contended := k.count("select count(*) from statek.wait_groups where retry_at is not null and recheck is null and last_result = 'contended'")
+		if contended > 0 {
+			k.offset.Add(int64(10 * time.Second))
+		} else if owed == 0 {
 			return
 		}
-		k.offset.Add(int64(10 * time.Second))
 	}
 }
 

@@ -343,11 +343,15 @@ func (q *Queries) WaitGroupsRetry(ctx context.Context, arg WaitGroupsRetryParams
 }
 
 const WaitGroupsSettled = `-- name: WaitGroupsSettled :many
-select distinct c.group_id
-from statek.wait_checks c
-where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
-order by c.group_id
-limit $1
+select distinct due.group_id
+from (
+  select c.group_id
+  from statek.wait_checks c
+  where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+  order by c.settle_xid
+  limit $1
+) due
+order by due.group_id
 `
 
 func (q *Queries) WaitGroupsSettled(ctx context.Context, most int32) ([]int64, error) {
@@ -436,11 +440,12 @@ func (q *Queries) WaitNextDue(ctx context.Context) (time.Time, error) {
 
 const WaitPending = `-- name: WaitPending :one
 select
-  exists (select from statek.dirty) as dirty,
-  exists (select from statek.wait_checks c where c.settle_xid is null) as unstamped,
-  exists (select from statek.wait_checks c where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())) as settled,
-  exists (select from statek.waits w where w.due_at <= $1::timestamptz) as due,
-  exists (select from statek.wait_groups g where g.retry_at <= $1::timestamptz) as retry
+  exists (select from statek.dirty)::boolean as dirty,
+  exists (select from statek.wait_checks c where c.settle_xid is null)::boolean as unstamped,
+  coalesce((select c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+    from statek.wait_checks c where c.settle_xid is not null order by c.settle_xid limit 1), false)::boolean as settled,
+  coalesce((select min(w.due_at) from statek.waits w where w.due_at is not null) <= $1::timestamptz, false)::boolean as due,
+  coalesce((select min(g.retry_at) from statek.wait_groups g where g.retry_at is not null) <= $1::timestamptz, false)::boolean as retry
 `
 
 type WaitPendingRow struct {
@@ -451,7 +456,8 @@ type WaitPendingRow struct {
 	Retry     bool
 }
 
-// What a tick has to do, for one round trip.
+// What a tick has to do, for one round trip. The first of an index rather than exists: with poor statistics
+// exists becomes a scan of the table.
 func (q *Queries) WaitPending(ctx context.Context, now time.Time) (WaitPendingRow, error) {
 	row := q.db.QueryRow(ctx, WaitPending, now)
 	var i WaitPendingRow
