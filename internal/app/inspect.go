@@ -270,6 +270,7 @@ func whyWait(w store.OpenWait) string {
 		return "resolves with the next message to the job"
 	case temporal.Event:
 		return "resolves when somebody emits the event: " + strings.Join(w.Deps, " or ")
+	case temporal.SQL: // below: it depends on the last look
 	}
 	switch {
 	case w.LastError != nil:

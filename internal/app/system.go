@@ -79,7 +79,7 @@ func MigrationStatus(ctx context.Context, databaseURL string) ([]Migration, erro
 		list = append(list, Migration{Schema: queue.Schema, Version: m.Version, Name: m.Name, Applied: m.Applied})
 	}
 	for _, m := range ours {
-		list = append(list, Migration{Schema: "statek", Version: int(m.Version), Name: m.Name, Applied: m.Applied})
+		list = append(list, Migration{Schema: "statek", Version: m.Version, Name: m.Name, Applied: m.Applied})
 	}
 	return list, nil
 }

@@ -17,7 +17,7 @@ import (
 	"statek/internal/app"
 )
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // exchange is one request and what must come back.
 type exchange struct {
