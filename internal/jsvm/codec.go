@@ -22,6 +22,7 @@ import (
 // collides. Text from outside that is not such a row is never searched for tags.
 //
 //	{"$undefined":1} {"$number":"NaN"} {"$bigint":"12"} {"$symbol":"iterator"} {"$symbolFor":"key"}
+//	{"$units":[55296]}                  text that is no valid Unicode
 //	{"$native":["Math","max"]}          a built-in
 //	{"$ref":["x"]} {"$ref":["x",3]}     the value of variable x, or the object with "$id":3 in its row
 //	{"$date":ms|null} {"$regexp":[source,flags,lastIndex]} {"$map":[[k,v]]} {"$set":[v]} {"$array":[…]}
@@ -158,7 +159,7 @@ func (s *session) variables(g *graph, out *Changes) []*variable {
 			continue
 		}
 		if _, isSymbol := key.(*goja.Symbol); isSymbol {
-			if _, known := s.values.baseline[p.name]; !known {
+			if key != goja.SymToStringTag {
 				out.Notes = append(out.Notes, "globalThis["+p.name+"] is not kept: only variables with names are")
 			}
 			continue

@@ -142,7 +142,12 @@ func (e *emitter) primitive(v goja.Value) string {
 	if sym, ok := v.(*goja.Symbol); ok {
 		return e.tag(e.g.symbol(sym))
 	}
-	return e.g.quoted(v)
+	text := e.g.quoted(v)
+	if str, ok := v.(goja.String); ok && strings.Contains(text, `\ud`) {
+		// Lone surrogates: JSON could escape them, but parsers replace them.
+		return e.tag(`{"$units":[` + e.list(str.Length(), func(i int) string { return strconv.Itoa(int(str.CharAt(i))) }) + "]}")
+	}
+	return text
 }
 
 // inline writes a node where it is. Only plain objects and arrays that nobody shares need no tag.

@@ -184,6 +184,10 @@ func (g *graph) props(n *node, o *goja.Object, skip func(property) bool) []edge 
 			n.reason = "has a property under a symbol of its own; use Symbol.for(name) or a string"
 			return nil
 		}
+		if strings.Contains(p.name, "\ufffd") {
+			n.reason = "has a key that is no valid Unicode; use another key"
+			return nil
+		}
 		if p.accessor {
 			n.reason = "has the accessor property '" + p.name + "'; use a method, or a plain value"
 			return nil

@@ -157,6 +157,9 @@ func (js *intrinsics) kind(v goja.Value) string {
 	case export == listType:
 		return "Set"
 	case export != plainType:
+		if _, callable := goja.AssertFunction(o); callable {
+			return "Function" // async arrows have no class of their own
+		}
 		return js.must(js.typedName, o).String()
 	}
 	if proto := o.Prototype(); proto == nil || proto == js.objectProto {

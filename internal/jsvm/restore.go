@@ -194,6 +194,13 @@ func (r *restorer) make(o *goja.Object, tag string) (v goja.Value, fill func() e
 	case "$number":
 		f, _ := strconv.ParseFloat(strings.Replace(payload.String(), "Infinity", "Inf", 1), 64)
 		return vm.ToValue(f), nil, nil
+	case "$units":
+		list := payload.ToObject(vm)
+		units := make([]uint16, js.length(list))
+		for i := range units {
+			units[i] = uint16(r.get(list, strconv.Itoa(i)).ToInteger())
+		}
+		return goja.StringFromUTF16(units), nil, nil
 	case "$bigint":
 		ctor, _ := goja.AssertFunction(js.constructors["BigInt"])
 		v, err = ctor(goja.Undefined(), payload)
