@@ -163,7 +163,7 @@ func (p *program) announce(cfg devConfig, models []string, data, where, api stri
 		return err
 	}
 	shown := filepath.Join(p.data, "env")
-	if !strings.ContainsRune(shown, filepath.Separator) || !filepath.IsAbs(shown) {
+	if !filepath.IsAbs(shown) {
 		shown = "./" + shown
 	}
 	lines := [][2]string{

@@ -104,7 +104,7 @@ func (p *program) printJob(j app.Job) error {
 	field("agent", fmt.Sprintf("%s version %d", j.Agent, j.AgentVersion))
 	field("prefix", j.Prefix)
 	field("status", status(j))
-	field("waits for", j.BlockedWhy)
+	field("blocked", j.BlockedWhy)
 	field("result", string(j.Result))
 	field("error", j.Error)
 	field("source", j.Source)

@@ -49,7 +49,7 @@ func (p *program) root() *cobra.Command {
 	root.PersistentFlags().Lookup("data").DefValue = ".statek"
 	root.AddCommand(p.dev(), p.submit(), p.list(), p.show(), p.logs(), p.vars(), p.explain(), p.push(), p.emit(),
 		p.control("cancel", "Cancel a job"), p.control("pause", "Pause a job"), p.control("resume", "Resume a job that is paused, failed or cancelled"),
-		p.agents(), p.apply(), p.migrate(), p.version())
+		p.agents(), p.apply(), p.migrate(), p.health(), p.version())
 	return root
 }
 
@@ -58,6 +58,14 @@ func (p *program) command(c *cobra.Command, bind func(*config.Set), do func(ctx 
 	set := config.NewSet(c.Flags(), config.EnvOf(p.env))
 	c.Flags().SortFlags = false
 	bind(set)
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return misuse("expected `statek %s`, got %d arguments", c.Use, len(args))
+			}
+			return nil
+		}
+	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		p.began = true
 		var file map[string]string

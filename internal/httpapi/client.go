@@ -35,6 +35,9 @@ type ProblemError struct {
 func (e *ProblemError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%d)", e.Problem.Detail, e.Problem.Status)
+	if f := e.Problem.Errors; len(f) == 1 && strings.Contains(e.Problem.Detail, f[0].Message) {
+		return b.String()
+	}
 	for _, f := range e.Problem.Errors {
 		fmt.Fprintf(&b, "\n  %s: %s", f.Location, f.Message)
 		if f.Value != nil {
