@@ -116,13 +116,12 @@ func (d *drive) register(p jobs.Pending, args []json.RawMessage) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.buffer.Waits = append(d.buffer.Waits, spec)
-	if spec.Kind == temporal.Message {
-		d.ring() // a message that came before it was asked for is still in the mailbox
-	}
 	return nil
 }
 
-func isGrouped(s temporal.Spec) bool { return s.Group != nil }
+// mayBeReady reports waits that may resolve as soon as they are registered: data may be there already, and a
+// message that came before it was asked for is still in the mailbox.
+func mayBeReady(s temporal.Spec) bool { return s.Group != nil || s.Kind == temporal.Message }
 
 func (d *drive) settle(p jobs.Pending, value json.RawMessage, f *jobs.Fault) error {
 	_, err := d.apply(d.settled(p, value, f))

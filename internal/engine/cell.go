@@ -318,12 +318,12 @@ func (d *drive) sleep(ctx context.Context, hash string) (*jobs.CallSettled, bool
 			return nil, false, err
 		}
 	}
-	grouped := slices.ContainsFunc(waits, isGrouped)
-	released, err := d.flush(ctx, !grouped)
+	mayBeReady := slices.ContainsFunc(waits, mayBeReady)
+	released, err := d.flush(ctx, !mayBeReady)
 	if err != nil || released {
 		return nil, released, err
 	}
-	if grouped {
+	if mayBeReady {
 		if err := d.Waits.TryNow(ctx, waits...); err != nil {
 			d.complain(ctx, "looking at new waits failed; the next tick does it", d.rec.Job, err)
 		}

@@ -92,13 +92,10 @@ func bind(call agents.SQLRun) ([]any, error) {
 	return values, nil
 }
 
-// leave ends the savepoint, drops the tool's role and its timeout.
+// leave ends the savepoint, drops the tool's role and its timeout. It uses the simple protocol: in an aborted
+// transaction nothing can be prepared.
 func leave(ctx context.Context, tx pgx.Tx, how string) error {
-	b := &pgx.Batch{}
-	b.Queue(how)
-	b.Queue("reset role")
-	b.Queue("set local statement_timeout = 0")
-	return tx.SendBatch(ctx, b).Close()
+	return tx.Conn().PgConn().Exec(ctx, how+"; reset role; set local statement_timeout = 0").Close()
 }
 
 // retryable reports failures that come from concurrency, not from the statement.

@@ -19,7 +19,7 @@ select
   coalesce((select array_agg(s.job_id) from statek.job_state s where s.owner = sqlc.arg(worker)::uuid), '{}')::uuid[] as owned,
   coalesce((select array_agg(s.epoch) from statek.job_state s where s.owner = sqlc.arg(worker)::uuid), '{}')::bigint[] as epochs,
   coalesce((select array_agg(s.job_id) from statek.job_state s where s.owner = sqlc.arg(worker)::uuid and s.rung), '{}')::uuid[] as rung,
-  exists (select from statek.job_state s where s.wake_at <= statek.now() + interval '1 second')::boolean as wakes,
+  coalesce((select min(s.wake_at) from statek.job_state s) <= statek.now() + interval '1 second', false)::boolean as wakes,
   coalesce((select array_agg(w.id) from statek.workers w
     where w.dead_at is null and w.beat_at < clock_timestamp() - make_interval(secs => sqlc.arg(dead_after_seconds)::float8)), '{}')::uuid[] as silent;
 

@@ -163,7 +163,7 @@ select
   coalesce((select array_agg(s.job_id) from statek.job_state s where s.owner = $1::uuid), '{}')::uuid[] as owned,
   coalesce((select array_agg(s.epoch) from statek.job_state s where s.owner = $1::uuid), '{}')::bigint[] as epochs,
   coalesce((select array_agg(s.job_id) from statek.job_state s where s.owner = $1::uuid and s.rung), '{}')::uuid[] as rung,
-  exists (select from statek.job_state s where s.wake_at <= statek.now() + interval '1 second')::boolean as wakes,
+  coalesce((select min(s.wake_at) from statek.job_state s) <= statek.now() + interval '1 second', false)::boolean as wakes,
   coalesce((select array_agg(w.id) from statek.workers w
     where w.dead_at is null and w.beat_at < clock_timestamp() - make_interval(secs => $2::float8)), '{}')::uuid[] as silent
 `
