@@ -3,7 +3,7 @@ package httpapi
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"statek/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
