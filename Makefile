@@ -16,6 +16,7 @@ help: ## list the targets
 
 demo: ## run the two quickstart jobs against 1 API and 2 workers and stay up (ONCE=1: stop when both are done)
 	@./scripts/need-postgres.sh
+	@$(STATIC) -o bin/statek ./cmd/statek
 	go run ./examples/triage/demo $(if $(ONCE),-once)
 
 test: ## run every test, against a real PostgreSQL
