@@ -154,6 +154,20 @@ func (g *graph) read(n *node) {
 		})
 		g.extensible(n)
 	}
+	if n.kind == "Error" {
+		g.stack(n)
+	}
+}
+
+// stack keeps an error's stack without byte-code offsets and always first: goja moves it about.
+func (g *graph) stack(n *node) {
+	for i, p := range n.props {
+		if p.key.String() == "stack" && p.to.node == nil && goja.IsString(p.to.value) {
+			p.to.value = g.js.vm.ToValue(cleanStack(p.to.value.String()))
+			n.props = slices.Insert(slices.Delete(n.props, i, i+1), 0, p)
+			return
+		}
+	}
 }
 
 func isIndex(name string) bool {

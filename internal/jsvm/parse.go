@@ -119,16 +119,23 @@ func (p *parsed) unwrap(length int) bool {
 // checkEarly compiles the text as it was written, which finds the early errors (duplicate names, a const
 // without value, a break outside of a loop) that are gone once declarations have become assignments.
 func checkEarly(program *ast.Program) error {
-	_, err := goja.CompileAST(program, true)
+	_, err := compileProgram(program)
+	return err
+}
+
+// compileProgram reports goja's errors in the model's text. Some, as in a regular expression, are found
+// only where the value is used, so the rewritten program may have them still.
+func compileProgram(program *ast.Program) (*goja.Program, error) {
+	out, err := goja.CompileAST(program, true)
 	if err == nil {
-		return nil
+		return out, nil
 	}
 	var syntax *goja.CompilerSyntaxError
 	if !errors.As(err, &syntax) || syntax.File == nil {
-		return &SyntaxError{Message: err.Error(), Line: 1, Column: 1}
+		return nil, &SyntaxError{Message: err.Error(), Line: 1, Column: 1}
 	}
 	line, column := place(syntax.File.Position(syntax.Offset))
-	return &SyntaxError{Message: syntax.Message, Line: line, Column: column}
+	return nil, &SyntaxError{Message: syntax.Message, Line: line, Column: column}
 }
 
 // place turns a position in the wrapped text into one in the model's text.

@@ -126,10 +126,13 @@ func (r *restorer) details(o, made *goja.Object) error {
 			if _, isSymbol := key.(*goja.Symbol); isSymbol || !ok && usual == "" {
 				continue
 			}
-			if !ok {
-				want = usual
-				if made.ClassName() == "Array" && p.name == "length" {
-					want = ""
+			if !ok { // what the source made keeps being hidden
+				want = strings.Trim(usual, "we")
+				if p.writable && strings.Contains(usual, "w") {
+					want += "w"
+				}
+				if p.enumerable {
+					want += "e"
 				}
 			}
 			if !p.configurable && made.ClassName() != "Array" {

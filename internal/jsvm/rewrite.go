@@ -58,9 +58,9 @@ func compileCell(source string, limits Limits, protected func(string) bool) (*co
 	for _, name := range []unistring.String{hiddenLet, hiddenConst, hiddenClass} {
 		p.arrow.ParameterList.List = append(p.arrow.ParameterList.List, &ast.Binding{Target: &ast.Identifier{Name: name, Idx: p.arrow.Start}})
 	}
-	program, err := goja.CompileAST(p.program, true)
+	program, err := compileProgram(p.program)
 	if err != nil {
-		return nil, fmt.Errorf("jsvm: compile rewritten cell: %w", err)
+		return nil, err
 	}
 	out.program = program
 	return out, nil
