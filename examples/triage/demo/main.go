@@ -230,7 +230,7 @@ func (d *demo) queueBacked(ctx context.Context) error {
 }
 
 func (d *demo) sleepers(ctx context.Context, ids []string) (n int, err error) {
-	err = d.db.QueryRow(ctx, "select count(*) from statek.job_overview where id::text = any($1) and status = 'SUSPENDED'", ids).Scan(&n)
+	err = d.db.QueryRow(ctx, "select count(*) from statek.blocked_jobs where id::text = any($1) and status = 'SUSPENDED'", ids).Scan(&n)
 	return n, err
 }
 
