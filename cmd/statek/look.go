@@ -72,32 +72,32 @@ func (p *program) logs() *cobra.Command {
 		Long:    "logs prints one line per row of the job's history; what code printed stands indented below its line.",
 		Example: "  statek logs 01993e80-6c5e-7cc4-b5d5-0d3c0a3f6a11\n  statek logs -f 01993e80-6c5e-7cc4-b5d5-0d3c0a3f6a11",
 	}, nothing, func(ctx context.Context, api *httpapi.Client, id uuid.UUID, _ []string) error {
-		print := p.printRow
+		show := p.printRow
 		if asJSON {
-			print = func(row app.HistoryRow) error { return p.printJSONLine(row) }
+			show = func(row app.HistoryRow) error { return p.printJSONLine(row) }
 		}
 		if follow {
-			err := api.Follow(ctx, id, 0, print)
+			err := api.Follow(ctx, id, 0, show)
 			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 				return nil // a person has seen enough
 			}
 			return err
 		}
-		return allHistory(ctx, api, id, print)
+		return allHistory(ctx, api, id, show)
 	})
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the job is done")
 	c.Flags().BoolVar(&asJSON, "json", false, "print each row as a line of JSON")
 	return c
 }
 
-func allHistory(ctx context.Context, api *httpapi.Client, id uuid.UUID, print func(app.HistoryRow) error) error {
+func allHistory(ctx context.Context, api *httpapi.Client, id uuid.UUID, show func(app.HistoryRow) error) error {
 	for after := int64(0); ; {
 		page, err := api.History(ctx, id, after)
 		if err != nil {
 			return err
 		}
 		for _, row := range page.History {
-			if err := print(row); err != nil {
+			if err := show(row); err != nil {
 				return err
 			}
 		}

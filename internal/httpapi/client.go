@@ -20,8 +20,9 @@ import (
 
 // Client speaks to a Statek API. It is safe for concurrent use.
 type Client struct {
-	base string
-	http *http.Client
+	base    string
+	http    *http.Client
+	silence time.Duration // how long a stream may say nothing
 }
 
 // ProblemError is a refusal by the API.
@@ -53,7 +54,7 @@ func NewClient(base string) (*Client, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("expected the URL of an API, such as http://127.0.0.1:8080")
 	}
-	return &Client{base: strings.TrimRight(u.String(), "/"), http: &http.Client{}}, nil
+	return &Client{base: strings.TrimRight(u.String(), "/"), http: &http.Client{}, silence: longestSilence}, nil
 }
 
 // Submit asks for a job. idempotencyKey may be empty.

@@ -21,6 +21,8 @@ import (
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 5 * time.Second
+	// A stream is never silent for this long: three heartbeats.
+	longestSilence = 45 * time.Second
 )
 
 var errStreamBroke = errors.New("the stream broke")
@@ -58,7 +60,11 @@ type follower struct {
 }
 
 // once reads one connection to its end; errStreamBroke asks for another.
-func (f *follower) once(ctx context.Context) error {
+func (f *follower) once(caller context.Context) error {
+	ctx, cancel := context.WithCancel(caller)
+	defer cancel()
+	silence := time.AfterFunc(f.client.silence, cancel)
+	defer silence.Stop()
 	header := http.Header{"Accept": {"text/event-stream"}}
 	if f.last > 0 {
 		header.Set("Last-Event-ID", strconv.FormatInt(f.last, 10))
@@ -66,14 +72,18 @@ func (f *follower) once(ctx context.Context) error {
 	res, err := f.client.send(ctx, request{path: jobPath(f.id, "/history"), header: header})
 	if err != nil {
 		refusal := (*ProblemError)(nil)
-		if ctx.Err() != nil || errors.As(err, &refusal) && refusal.Problem.Status < 500 {
+		if caller.Err() != nil || errors.As(err, &refusal) && refusal.Problem.Status < 500 {
 			return err
 		}
 		return fmt.Errorf("%w: %w", errStreamBroke, err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	for events := newEventReader(res.Body); ; {
+	heard := func() { silence.Reset(f.client.silence) }
+	for events := newEventReader(res.Body, heard); ; {
 		e, err := events.next()
+		if caller.Err() != nil {
+			return caller.Err()
+		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", errStreamBroke, err)
 		}
@@ -108,9 +118,14 @@ func (f *follower) row(e event) error {
 type event struct{ kind, data string }
 
 // eventReader reads events as the HTML standard defines them; ids are in the rows and not needed here.
-type eventReader struct{ lines *bufio.Reader }
+type eventReader struct {
+	lines *bufio.Reader
+	heard func() // is called for every line, comments too
+}
 
-func newEventReader(r io.Reader) *eventReader { return &eventReader{lines: bufio.NewReader(r)} }
+func newEventReader(r io.Reader, heard func()) *eventReader {
+	return &eventReader{lines: bufio.NewReader(r), heard: heard}
+}
 
 // next returns the next event with data; io.EOF when the stream ended between events or in one.
 func (r *eventReader) next() (event, error) {
@@ -121,6 +136,7 @@ func (r *eventReader) next() (event, error) {
 		if err != nil {
 			return e, err
 		}
+		r.heard()
 		line = strings.TrimRight(line, "\r\n")
 		if line == "" {
 			if data == nil {

@@ -19,7 +19,7 @@ import (
 // newRealAPI serves the use cases over a database with one agent, without workers.
 func newRealAPI(t *testing.T) http.Handler {
 	t.Helper()
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	logger := slog.New(slog.DiscardHandler)
 	a, err := app.Open(t.Context(), app.Config{DatabaseURL: pgtest.URL(t), Logger: logger, MaxConns: 4})
 	if err != nil {
 		t.Fatal(err)

@@ -149,6 +149,30 @@ func (b *breaking) Write(text []byte) (int, error) {
 	return b.ResponseWriter.Write(text)
 }
 
+// TestFollowLeavesASilentConnection: a server that was cut off without a word must not be waited for.
+func TestFollowLeavesASilentConnection(t *testing.T) {
+	t.Parallel()
+	whole := New(newFakeApp(t), Options{Logger: quiet()})
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked > 1 {
+			whole.ServeHTTP(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	client := newTestClient(t, server.URL)
+	client.silence = 20 * time.Millisecond
+	rows := 0
+	err := client.Follow(t.Context(), doneID, 0, func(app.HistoryRow) error { rows++; return nil })
+	if err != nil || rows != 3 || asked != 2 {
+		t.Errorf("got %d rows over %d connections and %v, want 3 over 2", rows, asked, err)
+	}
+}
+
 func TestFollowStopsAtARefusal(t *testing.T) {
 	t.Parallel()
 	base, _ := serve(t, New(newFakeApp(t), Options{Logger: quiet()}))
