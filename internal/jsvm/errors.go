@@ -41,7 +41,7 @@ func (js *intrinsics) errorData(o *goja.Object) *Error {
 
 var (
 	codeOffset = regexp.MustCompile(`(:\d+:\d+)\(\d+\)`)
-	firstLine  = regexp.MustCompile(`\b` + cellFile + `:1:(\d+)`)
+	firstLine  = regexp.MustCompile(`\b` + cellFile + `:1:(\d+)\(\d+\)`) // only a raw frame has an offset: cleaning twice changes nothing
 	framePlace = regexp.MustCompile(`\b(?:` + cellFile + `|eval|workspace):\d+:\d+`)
 )
 
@@ -51,7 +51,7 @@ func cleanStack(stack string) string {
 	if !strings.Contains(stack, "\tat ") {
 		return stack
 	}
-	lines := strings.Split(codeOffset.ReplaceAllString(stack, "$1"), "\n")
+	lines := strings.Split(stack, "\n")
 	out := lines[:0]
 	for _, line := range lines {
 		if strings.HasPrefix(line, "\tat ") {
@@ -59,9 +59,10 @@ func cleanStack(stack string) string {
 				continue
 			}
 			line = firstLine.ReplaceAllStringFunc(line, func(at string) string {
-				column, _ := strconv.Atoi(at[strings.LastIndexByte(at, ':')+1:])
+				column, _ := strconv.Atoi(at[strings.LastIndexByte(at, ':')+1 : strings.IndexByte(at, '(')])
 				return fmt.Sprintf("%s:1:%d", cellFile, max(1, column-len(wrapOpen)))
 			})
+			line = codeOffset.ReplaceAllString(line, "$1")
 		}
 		out = append(out, line)
 	}
