@@ -29,6 +29,7 @@ type run struct {
 	log    []jobs.Entry       // the open cell, recorded and buffered
 	ready  []jobs.CallSettled // settled, not delivered to the VM
 	pocket map[int64]bool     // mail that is in the buffer
+	kept   bool               // mail was left in the mailbox for the open cell
 	vars   map[string]jobs.Variable
 	reply  *jobs.ModelReplied
 }
@@ -64,6 +65,9 @@ func (r *run) drive(ctx context.Context) error {
 		var released bool
 		if effects, released, err = r.perform(ctx, effects); released {
 			return nil
+		}
+		if err == nil && r.kept && r.job.Cell == nil {
+			effects, err = nil, r.readMail(ctx) // what the cell did not ask for is shown before anything else
 		}
 		if err == nil && len(effects) == 0 {
 			effects, err = r.apply(jobs.Claimed{})
@@ -225,12 +229,14 @@ func (r *run) readMail(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.kept = false
 	for _, m := range mail {
 		if r.pocket[m.ID] {
 			continue
 		}
 		events, later := jobs.Open(r.job, m, r.Now())
 		if later {
+			r.kept = true
 			continue
 		}
 		for _, ev := range events {

@@ -1,0 +1,39 @@
+package app_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestMessageBeforeExitIsShownFirst: a message that came while the last cell was open is shown to the model before
+// the job ends, although nobody rings again.
+func TestMessageBeforeExitIsShownFirst(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{
+		"agents/m.md":        simpleAgent,
+		"agents/m.warmup.js": "await event('go')\nexit('too early')",
+		"replies/m.md":       "```js\nexit('after the message')\n```\n",
+	})
+	k.work()
+	job := k.submit("m", nil)
+	k.until(job.ID, "SUSPENDED")
+	if err := k.SendMessage(t.Context(), job.ID, json.RawMessage(`"wait, one more thing"`), ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := k.Emit(t.Context(), "/", "go", "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.ended(job.ID); string(got.Result) != `"after the message"` || got.Completions != 0 {
+		k.dump(job.ID)
+		t.Errorf("result = %s, completions = %d; want the model asked before the job ends", got.Result, got.Completions)
+	}
+	want := []string{
+		"submitted", "cell_started", "call_issued", "suspended", "call_settled", "cell_ended", "message_received",
+		"model_requested", "model_replied", "cell_started", "cell_ended", "finished",
+	}
+	if diff := cmp.Diff(want, k.kinds(job.ID)); diff != "" {
+		t.Errorf("history (-want +got):\n%s", diff)
+	}
+}
