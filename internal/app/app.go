@@ -82,6 +82,14 @@ func newPool(ctx context.Context, url string, conns int, name string, idle time.
 	return pool, nil
 }
 
+// Logger is where the App logs.
+func (a *App) Logger() *slog.Logger { return a.cfg.Logger }
+
+// Migrate brings the App's database up to date.
+func (a *App) Migrate(ctx context.Context) error {
+	return Migrate(ctx, a.cfg.DatabaseURL, a.cfg.Logger)
+}
+
 // Close ends all connections.
 func (a *App) Close() { a.pool.Close() }
 

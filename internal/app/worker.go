@@ -25,6 +25,9 @@ import (
 	"statek/internal/store"
 )
 
+// GoTool is a tool of the embedding program.
+type GoTool = engine.GoTool
+
 // WorkerConfig says how a worker works.
 type WorkerConfig struct {
 	Logger    *slog.Logger

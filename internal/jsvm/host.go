@@ -50,6 +50,9 @@ func (s *session) installHosts() error {
 	if _, err := s.js.call(s.js.preventExtensions, console); err != nil {
 		return err
 	}
+	if err := s.fix(s.vm.GlobalObject(), hiddenClean, s.native("clean", 1, s.clean)); err != nil {
+		return err
+	}
 	for _, g := range s.grants {
 		if err := s.fix(s.vm.GlobalObject(), g.Name, s.native(g.Name, 0, func(call goja.FunctionCall) goja.Value { return s.hostCall(g, call) })); err != nil {
 			return err
@@ -71,6 +74,20 @@ func (s *session) fix(o *goja.Object, name string, v goja.Value) error {
 		return fmt.Errorf("jsvm: define %s: %w", name, err)
 	}
 	return nil
+}
+
+// clean takes byte-code offsets out of an error's stack before a script reads it.
+func (s *session) clean(call goja.FunctionCall) goja.Value {
+	v := call.Argument(0)
+	if o, ok := v.(*goja.Object); ok && s.js.kind(o) == "Error" {
+		if p, ok := s.js.ownNamed(o, "stack"); ok && !p.accessor && p.writable && p.configurable && goja.IsString(p.value) {
+			text := p.value.String()
+			if better := cleanStack(text); better != text {
+				_ = o.DefineDataProperty("stack", s.vm.ToValue(better), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.ToFlag(p.enumerable))
+			}
+		}
+	}
+	return v
 }
 
 func (s *session) print(line string) {

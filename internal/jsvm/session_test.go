@@ -176,6 +176,15 @@ func TestErrorsReachScripts(t *testing.T) {
 	}
 }
 
+func TestStacksCarryNoByteCodeOffsets(t *testing.T) {
+	t.Parallel()
+	s := open(t, jsvm.Setup{})
+	step := run(t, s, "function f() { return new Error('x').stack }\nclass St { stack = [1]; top() { return this.stack.at(-1) } }\nf() + new St().top()")
+	if want := "Error: x\n\tat f (cell:1:23)\n\tat cell:3:2" + "1"; step.Echo != want {
+		t.Errorf("got %q, want %q", step.Echo, want)
+	}
+}
+
 func TestContextEndsADrive(t *testing.T) {
 	t.Parallel()
 	s := open(t, jsvm.Setup{})

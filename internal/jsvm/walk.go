@@ -274,6 +274,7 @@ func (r *resolver) access(e ast.Expression) {
 		r.exprs(e.ArgumentList)
 	case *ast.DotExpression:
 		r.expr(e.Left)
+		mendStack(e)
 	case *ast.PrivateDotExpression:
 		r.expr(e.Left)
 	case *ast.BracketExpression:
@@ -327,5 +328,31 @@ func mendRegExp(e *ast.RegExpLiteral) {
 		e.Pattern += regExpSuffix
 	}
 }
+
+// mendStack turns x.stack into clean(x).stack: goja's stacks carry byte-code offsets, which differ between
+// versions of the engine. The helper returns its argument, so that it fits in targets and callees too.
+func mendStack(e *ast.DotExpression) {
+	if e.Identifier.Name != "stack" {
+		return
+	}
+	switch left := e.Left.(type) {
+	case *ast.Optional, *ast.OptionalChain, *ast.SuperExpression:
+		return
+	case *ast.CallExpression:
+		if id, ok := left.Callee.(*ast.Identifier); ok && id.Name == hiddenClean {
+			return
+		}
+	}
+	at := e.Left.Idx0()
+	e.Left = &ast.CallExpression{
+		Callee:           &ast.Identifier{Name: hiddenClean, Idx: at},
+		LeftParenthesis:  at,
+		ArgumentList:     []ast.Expression{e.Left},
+		RightParenthesis: at,
+	}
+}
+
+// hiddenClean is a global that cannot be spelled; functions that are restored from source need it too.
+const hiddenClean = "%clean"
 
 const regExpSuffix = "(?=)"
