@@ -28,6 +28,7 @@ type session struct {
 
 	cell   *openCell
 	ended  bool // the last cell is Done or Failed
+	exited bool // by an interrupt, after which goja does not run microtasks any more
 	closed bool
 }
 
@@ -80,8 +81,8 @@ func (s *session) Close() {
 
 // Run implements Session.
 func (s *session) Run(ctx context.Context, cell Cell) (Step, error) {
-	if s.closed || s.cell != nil {
-		return Step{}, fmt.Errorf("%w: run a cell in a session that is closed or has an open cell", ErrSession)
+	if s.closed || s.exited || s.cell != nil {
+		return Step{}, fmt.Errorf("%w: run a cell in a session that is closed, has ended with exit, or has an open cell", ErrSession)
 	}
 	s.ended = false
 	s.now, s.random = cell.Now, cell.Seed
@@ -225,6 +226,7 @@ func (s *session) drive(ctx context.Context, replay bool, f func() error) (Step,
 		return Step{}, s.fail(c.diverged)
 	}
 	if c.exit != nil {
+		s.exited = true
 		return s.step()
 	}
 	if err == nil && c.fault == nil {
