@@ -54,6 +54,7 @@ func parseCell(source string, limits Limits) (*parsed, error) {
 	p, err = parseTransformed(source)
 	if err == nil {
 		p.findTemps(scan.words)
+		p.liftUsing()
 		return p, nil
 	}
 	if errors.Is(err, errCloses) {
