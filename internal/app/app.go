@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -175,15 +176,26 @@ func fail(err error, what string) error {
 		return &Error{Kind: KindUnavailable, Message: "the database is not available; try again shortly", Err: err}
 	}
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000" || pg.Code == "42883") && !isOurs(err) {
-		return &Error{Kind: KindUnavailable, Message: "the database has no or an older schema; run: statek migrate up", Err: err}
+	if errors.As(err, &pg) {
+		switch {
+		case !missing(pg.Code):
+		case strings.Contains(pg.Message, "statek.") || strings.Contains(pg.Message, "river.") || strings.Contains(pg.Message, `"statek"`):
+			return &Error{Kind: KindUnavailable, Message: "the database has no or an older schema; run: statek migrate up", Err: err}
+		default: // something of the application's
+			return &Error{Kind: KindInvalid, Message: what + ": " + pg.Message + "; create it first, then apply again", Err: err}
+		}
 	}
 	return err
 }
 
-func isOurs(err error) bool {
-	var e *Error
-	return errors.As(err, &e)
+// missing reports SQLSTATEs that say a schema, table, column or function is not there.
+func missing(code string) bool {
+	switch code {
+	case "42P01", "3F000", "42883", "42703":
+		return true
+	default:
+		return false
+	}
 }
 
 func jobName(id uuid.UUID) string { return "job " + id.String() }

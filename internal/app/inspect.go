@@ -56,18 +56,21 @@ func (a *App) WaitJob(ctx context.Context, id uuid.UUID, timeout time.Duration) 
 	changed, stop := a.hub.watch(id)
 	defer stop()
 	for {
-		job, err := a.GetJob(ctx, id)
-		if err != nil || job.Status == string(jobs.Done) || job.Status == string(jobs.Paused) {
-			return job, err
+		status, _, _, err := a.store.Status(ctx, id)
+		if err != nil {
+			return Job{}, fail(err, jobName(id))
+		}
+		if status == jobs.Done || status == jobs.Paused {
+			return a.GetJob(ctx, id)
 		}
 		again := time.NewTimer(lookAnyway)
 		select {
 		case <-ctx.Done():
 			again.Stop()
-			return job, ctx.Err()
+			return Job{}, ctx.Err()
 		case <-over.C:
 			again.Stop()
-			return job, nil
+			return a.GetJob(ctx, id)
 		case <-changed:
 		case <-again.C:
 		}
