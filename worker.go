@@ -11,7 +11,8 @@ import (
 // Worker drives jobs. Run any number, in any number of processes.
 type Worker struct{ worker *app.Worker }
 
-// NewWorker prepares a worker on the client's database.
+// NewWorker prepares a worker on the client's database. The process must run in UTC (TZ=UTC, or time.Local =
+// time.UTC first in main), so that cells replay alike on every machine.
 func NewWorker(c *Client, cfg WorkerConfig) (*Worker, error) {
 	registry, err := app.NewProviders(app.ProviderConfig{
 		Environ: cfg.Environ, Default: cfg.DefaultProvider, Scripted: cfg.Scripted, Logger: c.app.Logger(),

@@ -10,10 +10,12 @@ import (
 	"os/signal"
 	"syscall"
 
+	"statek/internal/app"
 	"statek/internal/config"
 )
 
 func main() {
+	app.PinUTC() // cells replay alike wherever they run
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"statek/internal/jsvm"
 	"statek/internal/queue"
 	"statek/internal/store"
 )
@@ -108,3 +109,6 @@ func CheckSchema(ctx context.Context, databaseURL string) error {
 	}
 	return nil
 }
+
+// PinUTC makes UTC the time zone of the process, which replays of cells depend on. Call it first in main.
+func PinUTC() { jsvm.PinUTC() }

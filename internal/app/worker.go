@@ -58,6 +58,9 @@ type Worker struct {
 
 // NewWorker prepares a worker.
 func NewWorker(a *App, cfg WorkerConfig) (*Worker, error) {
+	if _, offset := time.Now().Zone(); offset != 0 { //nolint:forbidigo // asks for the zone, not the time
+		return nil, errors.New("app: expected the process to run in UTC, where cells replay alike on every machine: set TZ=UTC, or time.Local = time.UTC first in main")
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = a.cfg.Logger
 	}

@@ -12,7 +12,11 @@ func PlainVariable(name string, value []byte) (Variable, error) {
 	if err := json.Compact(&b, value); err != nil {
 		return Variable{}, fmt.Errorf("is not JSON: %w", err)
 	}
-	return Variable{Name: name, Value: b.Bytes(), Type: jsonType(b.Bytes())}, nil
+	plain := b.Bytes()
+	if bytes.HasPrefix(plain, []byte(`{"$row":`)) { // the codec's own form; a space makes it the user's
+		plain = append([]byte("{ "), plain[1:]...)
+	}
+	return Variable{Name: name, Value: plain, Type: jsonType(plain)}, nil
 }
 
 func jsonType(raw []byte) string {
