@@ -26,7 +26,31 @@ func Compile(sql string, params []Param, builtins ...Param) (Statement, error) {
 	if c.statements == 0 {
 		return Statement{}, errorf(1, "there is no statement here")
 	}
+	if err := plainStatement(text); err != nil {
+		return Statement{}, err
+	}
 	return Statement{SQL: text, Args: c.args}, nil
+}
+
+// plainStatement refuses statements that are more than a query: DO, CALL, SET, RESET, COPY or DDL could leave
+// the role that statements run as, or the transaction they run in.
+func plainStatement(text string) error {
+	text = strings.TrimLeft(text, "("+blanks)
+	for strings.HasPrefix(text, "/*") {
+		_, rest, _ := strings.Cut(text, "*/")
+		text = strings.TrimLeft(rest, "("+blanks)
+	}
+	word, _, _ := strings.Cut(text, " ")
+	end := strings.IndexFunc(word, func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') })
+	if end >= 0 {
+		word = word[:end]
+	}
+	switch strings.ToLower(word) {
+	case "select", "insert", "update", "delete", "merge", "with", "values", "table":
+		return nil
+	default:
+		return errorf(1, "a statement begins with SELECT, INSERT, UPDATE, DELETE, MERGE, WITH or VALUES, got %q", word)
+	}
 }
 
 // declared checks the declarations and maps names to types.

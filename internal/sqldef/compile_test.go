@@ -145,3 +145,17 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+func TestOnlyQueriesAreStatements(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{"do $$ begin reset role; end $$", "set role postgres", "RESET ROLE", "call p()", "copy t to program 'x'", "create table t()", "  vacuum"} {
+		if _, err := sqldef.Compile(sql, nil); err == nil {
+			t.Errorf("Compile(%q) was accepted", sql)
+		}
+	}
+	for _, sql := range []string{"select 1", "(select 1)", "With x as (select 1) select * from x", "INSERT into t values (1)", "values (1)", "select(1)", "/* why */ select 1"} {
+		if _, err := sqldef.Compile(sql, nil); err != nil {
+			t.Errorf("Compile(%q): %v", sql, err)
+		}
+	}
+}
