@@ -88,8 +88,8 @@ func (r *run) load(ctx context.Context) error {
 
 // takeOver records that the previous owner died in the middle of something.
 func (r *run) takeOver() error {
-	if r.rec.Previous == uuid.Nil || r.job.Cell == nil && r.job.Model == nil {
-		return nil
+	if r.rec.Previous == uuid.Nil || r.rec.Previous == r.Worker || r.job.Cell == nil && r.job.Model == nil {
+		return nil // free, or ours: two doorbells came at once, or a commit's outcome was unknown
 	}
 	_, err := r.apply(jobs.TakenOver{Worker: r.rec.Previous.String(), Epoch: r.rec.Epoch})
 	return err
