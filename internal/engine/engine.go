@@ -102,6 +102,7 @@ type Engine struct {
 	slots chan struct{}
 	cache catalogs
 
+	desks    [256]sync.Mutex // by a byte of the job's id
 	mu       sync.Mutex
 	running  map[jobs.ID]*run
 	stopping context.Context // ended: hand over at the next good moment
@@ -126,34 +127,48 @@ func New(cfg Config, stopping context.Context) *Engine {
 	return &Engine{Config: cfg, slots: make(chan struct{}, cfg.ToolSlots), running: map[jobs.ID]*run{}, stopping: stopping}
 }
 
-// Advance answers a doorbell: it drives the job until it sleeps or ends, or does nothing when another worker
-// has it. It never fails: what goes wrong is logged, and the job is found again by the sweeper.
+// Advance answers a doorbell: it drives the job until it sleeps or ends, or does nothing when somebody has it.
+// It never fails: what goes wrong is logged, and the job is found again by the sweeper. While the worker stops
+// a job is claimed only to be handed over, because its doorbell has been taken out of the queue.
 func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
-	if e.stopping.Err() != nil {
-		return // the sweeper of a worker that stays rings it again
+	work, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := e.take(ctx, job, func() { cancel(jobs.ErrFenced) })
+	if r == nil {
+		return
 	}
-	if r := e.held(job); r != nil {
-		r.ring()
+	defer e.leave(r)
+	if err := r.drive(work); err != nil {
+		e.settle(work, r, err)
 	}
-	rec, claimed, err := e.Jobs.Claim(ctx, job, e.Worker, e.held(job) != nil)
+}
+
+// take claims the job and puts its run into the table; nil when somebody has it. Doorbells of one job take
+// turns here: two claims of the same worker would fence each other. expel ends the run should it lose the job.
+func (e *Engine) take(ctx context.Context, job jobs.ID, expel func()) *run {
+	desk := &e.desks[job[len(job)-1]]
+	desk.Lock()
+	defer desk.Unlock()
+	old := e.held(job)
+	rec, claimed, err := e.Jobs.Claim(ctx, job, e.Worker, old != nil)
 	switch {
 	case err != nil:
 		e.complain(ctx, "claim failed", job, err)
-		return
+		return nil
+	case !claimed && old != nil:
+		old.ring()
+		return nil
 	case !claimed:
-		if r := e.held(job); r != nil {
-			r.ring()
-		}
-		return
+		return nil
+	case old != nil:
+		// It has let the job go, or lost it: either way it is about to leave.
+		old.expel()
+		<-old.left
 	}
 	r := newRun(e, rec)
-	if !e.enter(r) {
-		return // a doubled doorbell came between; the heartbeat puts the claim right
-	}
-	defer e.leave(r)
-	if err := r.drive(ctx); err != nil {
-		e.settle(ctx, r, err)
-	}
+	r.expel = expel
+	e.enter(r)
+	return r
 }
 
 // settle ends a run that failed. Most failures say that the job is somebody else's now, or that the
@@ -217,20 +232,17 @@ func (e *Engine) held(job jobs.ID) *run {
 	return e.running[job]
 }
 
-func (e *Engine) enter(r *run) bool {
+func (e *Engine) enter(r *run) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.running[r.rec.Job] != nil {
-		return false
-	}
 	e.running[r.rec.Job] = r
-	return true
 }
 
 func (e *Engine) leave(r *run) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.running, r.rec.Job)
+	close(r.left)
 }
 
 func (e *Engine) complain(ctx context.Context, what string, job jobs.ID, err error) {

@@ -19,6 +19,8 @@ type run struct {
 	*Engine
 	rec     jobs.Record
 	rung    chan struct{} // somebody rang: read the mail
+	left    chan struct{} // closed when the run is over
+	expel   func()        // ends a run that has lost its job
 	agent   agents.Definition
 	catalog Catalog
 
@@ -35,7 +37,10 @@ type run struct {
 }
 
 func newRun(e *Engine, rec jobs.Record) *run {
-	return &run{Engine: e, rec: rec, job: rec.State, rung: make(chan struct{}, 1), pocket: map[int64]bool{}}
+	return &run{
+		Engine: e, rec: rec, job: rec.State, rung: make(chan struct{}, 1), left: make(chan struct{}), expel: func() {},
+		pocket: map[int64]bool{},
+	}
 }
 
 // ring makes the run read its mail soon.
