@@ -118,7 +118,9 @@ func (m *InProcess) Analyze(ctx context.Context, source string, limits Limits) (
 		return Analysis{}, err
 	}
 	a = cell.analysis
-	a.Free = slices.DeleteFunc(slices.Clone(a.Free), func(name string) bool { return known[name] || helperName.MatchString(name) })
+	given := func(name string) bool { return known[name] || helperName.MatchString(name) }
+	a.Free = slices.DeleteFunc(slices.Clone(a.Free), given)
+	a.Called = slices.DeleteFunc(slices.Clone(a.Called), given)
 	a.Declared = slices.DeleteFunc(slices.Clone(a.Declared), helperName.MatchString)
 	return a, nil
 }

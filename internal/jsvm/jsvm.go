@@ -184,6 +184,9 @@ type Analysis struct {
 	// Free are names that the code reads before it binds them, in first-use order, without JavaScript's
 	// and the prelude's own globals. Tools and temporals are still in it: the caller knows those.
 	Free []string
+	// Called are those of Free that the code only ever calls, as in name(…) or await name(…), and never
+	// reads, tests or assigns otherwise.
+	Called []string
 	// Declared are the top-level names the code binds.
 	Declared []string
 }

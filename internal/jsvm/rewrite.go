@@ -42,7 +42,7 @@ func compileCell(source string, limits Limits, protected func(string) bool) (*co
 	w.liftHelpers(p)
 	r := newResolver()
 	r.cell(p.body.List, p.arrow.DeclarationList, p.temps)
-	out := &compiled{transformed: p.transformed, callables: r.callables, analysis: Analysis{Free: r.free, Declared: r.declared}}
+	out := &compiled{transformed: p.transformed, callables: r.callables, analysis: Analysis{Free: r.free, Called: r.called(), Declared: r.declared}}
 	for _, decl := range p.arrow.DeclarationList {
 		for _, b := range decl.List {
 			eachTarget(b.Target, func(name unistring.String) { w.protect(name.String(), b.Target.Idx0()) })

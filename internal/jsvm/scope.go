@@ -49,6 +49,7 @@ type resolver struct {
 	bound     map[string]bool // top-level names bound so far
 	free      []string
 	seen      map[string]bool
+	values    map[string]bool // top-level and free names that are used other than by calling them
 	declared  []string
 	// declarations are function statements: their name belongs to the scope around them.
 	// hoisted are those of the top level.
@@ -57,7 +58,7 @@ type resolver struct {
 }
 
 func newResolver() *resolver {
-	return &resolver{bound: map[string]bool{}, seen: map[string]bool{}, hoisted: map[*ast.FunctionLiteral]bool{}, declarations: map[*ast.FunctionLiteral]bool{}}
+	return &resolver{bound: map[string]bool{}, seen: map[string]bool{}, values: map[string]bool{}, hoisted: map[*ast.FunctionLiteral]bool{}, declarations: map[*ast.FunctionLiteral]bool{}}
 }
 
 // cell resolves the statements of a cell.
@@ -146,8 +147,26 @@ func (r *resolver) open(owner *callable) func() {
 	return func() { r.scope = outer }
 }
 
-// use resolves one name where it is used.
+// use resolves one name where it is used as a value.
 func (r *resolver) use(name unistring.String, reads bool) {
+	if r.refer(name, reads) {
+		r.values[name.String()] = true
+	}
+}
+
+// called lists the free names that are only ever called.
+func (r *resolver) called() []string {
+	var out []string
+	for _, name := range r.free {
+		if !r.values[name] {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// refer resolves one name; outer says that it is no local of a scope inside the cell.
+func (r *resolver) refer(name unistring.String, reads bool) (outer bool) {
 	for s := r.scope; s != nil; s = s.parent {
 		if !s.names[name] {
 			continue
@@ -160,17 +179,18 @@ func (r *resolver) use(name unistring.String, reads bool) {
 				f.captures = name.String()
 			}
 		}
-		return
+		return false
 	}
 	text := name.String()
 	if !reads || r.seen[text] {
-		return
+		return true
 	}
 	top := r.topScope()
 	if r.scope.owner == nil && !r.bound[text] || r.scope.owner != nil && !top.names[name] {
 		r.seen[text] = true
 		r.free = append(r.free, text)
 	}
+	return true
 }
 
 func (r *resolver) topScope() *scope {

@@ -232,11 +232,15 @@ func TestAnalyze(t *testing.T) {
 		source string
 		want   jsvm.Analysis
 	}{
-		{"print(event); const r = await pickNextTask(queue); r.x", jsvm.Analysis{Free: []string{"event", "pickNextTask", "queue"}, Declared: []string{"r"}}},
+		{"print(event); const r = await pickNextTask(queue); r.x", jsvm.Analysis{Free: []string{"event", "pickNextTask", "queue"}, Called: []string{"pickNextTask"}, Declared: []string{"r"}}},
 		{"const x = x + 1; function f(a) { return a + y + later } let later = 1", jsvm.Analysis{Free: []string{"x", "y"}, Declared: []string{"x", "f", "later"}}},
 		{"for (const k of keys) { let t = k; print(t, Math.max(1)) }", jsvm.Analysis{Free: []string{"keys"}}},
 		{"const {a, b: {c = d}} = e; ({a, g}); typeof h", jsvm.Analysis{Free: []string{"e", "d", "g"}, Declared: []string{"a", "c"}}},
 		{"let n: number = input as number; for await (const q of src) {}", jsvm.Analysis{Free: []string{"input", "src"}, Declared: []string{"n"}}},
+		{"await a(1); b(); [c()].map((x) => a(x)); c; typeof d; d(); f?.(); new g(); h``; ({i}); i(); j = 1; j(); k.m(); const l = m; const n = (o) => o()", jsvm.Analysis{
+			Free: []string{"a", "b", "c", "d", "f", "g", "h", "i", "j", "k", "m"}, Called: []string{"a", "b"}, Declared: []string{"l", "n"},
+		}},
+		{"for await (const v of event('x')) {}", jsvm.Analysis{Free: []string{"event"}, Called: []string{"event"}}},
 		{"try { z } catch (err) { err } label: for (;;) { break label }", jsvm.Analysis{Free: []string{"z"}}},
 	}
 	for _, test := range tests {
@@ -244,7 +248,7 @@ func TestAnalyze(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fmt.Sprint(got) != fmt.Sprint(test.want) {
+		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", test.want) {
 			t.Errorf("%s\n got %q\nwant %q", test.source, got, test.want)
 		}
 	}

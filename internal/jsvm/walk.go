@@ -267,7 +267,11 @@ func (r *resolver) name(id *ast.Identifier) {
 func (r *resolver) access(e ast.Expression) {
 	switch e := e.(type) {
 	case *ast.CallExpression:
-		r.expr(e.Callee)
+		if id, ok := e.Callee.(*ast.Identifier); ok && id.Name != "arguments" {
+			r.refer(id.Name, true)
+		} else {
+			r.expr(e.Callee)
+		}
 		r.exprs(e.ArgumentList)
 	case *ast.NewExpression:
 		r.expr(e.Callee)
