@@ -72,6 +72,12 @@ func newPool(ctx context.Context, url string, conns int, name string, idle time.
 	if idle > 0 {
 		params["idle_in_transaction_session_timeout"] = fmt.Sprint(idle.Milliseconds())
 		params["lock_timeout"] = "5s"
+		params["tcp_user_timeout"] = "5000"
+		// A server that cannot check (macOS) refuses the setting; it is not worth a connection.
+		cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			_, _ = conn.Exec(ctx, "select set_config('client_connection_check_interval', '2s', false)")
+			return nil
+		}
 	}
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
