@@ -239,9 +239,6 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 			return planned{}, invalid("shared_vars."+name, nil, "is the name of a tool or temporal at "+req.Prefix+": choose another")
 		}
 	}
-	for _, b := range temporal.BuiltIns() {
-		known[b.Name] = true
-	}
 	for name := range catalog.Tools {
 		known[name] = true
 	}
@@ -260,6 +257,10 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 			return planned{}, fmt.Errorf("app: analyze warmup: %w", err)
 		}
 		for _, name := range analysis.Free {
+			// "await event('paid')" is the built-in wait; "print(event)" is a variable of that name.
+			if temporal.BuiltIn(name) && slices.Contains(analysis.Called, name) {
+				continue
+			}
 			if !known[name] && !slices.Contains(p.missing, name) {
 				p.missing = append(p.missing, name)
 			}
