@@ -132,6 +132,7 @@ create table statek.job_state (
   outcome    text check (outcome in ('succeeded', 'failed', 'cancelled')),
   epoch      bigint not null default 0,
   owner      uuid,
+  taken_from uuid, -- the dead worker that a sweeper took it from, until the next claim
   rung       boolean not null default false,
   parked_on  text,
   seq        bigint not null default 0,

@@ -33,16 +33,16 @@ declare
   s record;
   alive boolean;
 begin
-  select js.epoch, js.owner into s from statek.job_state js where js.job_id = _job for no key update;
+  select js.epoch, js.owner, js.taken_from into s from statek.job_state js where js.job_id = _job for no key update;
   if not found then
     return;
   end if;
   select w.dead_at is null into alive from statek.workers w where w.id = s.owner;
   if s.owner is null or alive is not true or (s.owner = _worker and not _held) then
     update statek.job_state js
-      set epoch = js.epoch + 1, owner = _worker, rung = false
+      set epoch = js.epoch + 1, owner = _worker, taken_from = null, rung = false
       where js.job_id = _job;
-    return query select true, s.epoch + 1, s.owner;
+    return query select true, s.epoch + 1, coalesce(s.owner, s.taken_from);
   else
     update statek.job_state js set rung = true where js.job_id = _job and not js.rung;
     return query select false, s.epoch, s.owner;

@@ -32,7 +32,7 @@ returning id;
 -- Takes everything from workers that are dead or gone. The caller rings the jobs in the same transaction.
 -- name: JobsTakeOver :many
 update statek.job_state s
-set epoch = s.epoch + 1, owner = null, rung = false
+set epoch = s.epoch + 1, owner = null, taken_from = s.owner, rung = false
 where s.owner is not null
   and not exists (select from statek.workers w where w.id = s.owner and w.dead_at is null)
 returning s.job_id;

@@ -169,6 +169,7 @@ type StatekJobState struct {
 	Outcome    *string
 	Epoch      int64
 	Owner      *uuid.UUID
+	TakenFrom  *uuid.UUID
 	Rung       bool
 	ParkedOn   *string
 	Seq        int64

@@ -90,7 +90,7 @@ func (q *Queries) JobsStray(ctx context.Context, maxJobs int32) ([]uuid.UUID, er
 
 const JobsTakeOver = `-- name: JobsTakeOver :many
 update statek.job_state s
-set epoch = s.epoch + 1, owner = null, rung = false
+set epoch = s.epoch + 1, owner = null, taken_from = s.owner, rung = false
 where s.owner is not null
   and not exists (select from statek.workers w where w.id = s.owner and w.dead_at is null)
 returning s.job_id
