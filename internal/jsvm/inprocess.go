@@ -109,7 +109,7 @@ func (m *InProcess) Analyze(ctx context.Context, source string, limits Limits) (
 			a, err = Analysis{}, &SyntaxError{Message: fmt.Sprintf("the parser failed: %v", x), Line: 1, Column: 1}
 		}
 	}()
-	cell, err := compileCell(source, limits.WithDefaults(), func(string) bool { return false })
+	cell, err := compileCell(source, "", limits.WithDefaults(), func(string) bool { return false })
 	if err != nil {
 		return Analysis{}, err
 	}

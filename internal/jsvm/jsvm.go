@@ -87,6 +87,9 @@ type Cell struct {
 	// Number is the cell's place in the job, from 1. It appears in error positions as "cell:line:col".
 	Number int
 	Source string
+	// Transformed, when set, is Step.Transformed of the run that is being repeated. It is run as it is, so
+	// that a replay does not depend on how this binary would transform Source.
+	Transformed string
 	// Seed feeds Math.random and ids; Now is the clock at the start, in Unix milliseconds.
 	Seed uint64
 	Now  int64
@@ -152,7 +155,8 @@ type Step struct {
 	// Hash is the running hash of console, calls, argument bytes, deliveries and clock.
 	Hash string
 	// Transformed is the text that really ran when it differs from the source (TypeScript and newer
-	// syntax go through esbuild); empty otherwise. Set on the first step of a cell.
+	// syntax go through esbuild), with its source map as the last line; empty otherwise. Set on the first
+	// step of a cell.
 	Transformed string
 }
 

@@ -1,6 +1,7 @@
 package jsvm
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,11 +36,20 @@ type parsed struct {
 }
 
 // parseCell bounds, parses and checks source. Only when the plain parse fails is esbuild asked, and if it
-// fails too the first error is the one that counts.
-func parseCell(source string, limits Limits) (*parsed, error) {
+// fails too the first error is the one that counts. A recorded transformation is taken as it is.
+func parseCell(source, recorded string, limits Limits) (*parsed, error) {
 	scan, err := prescan(source, limits)
 	if err != nil {
 		return nil, err
+	}
+	if recorded != "" {
+		p, err := parseLowered(recorded)
+		if err != nil {
+			return nil, fmt.Errorf("jsvm: load recorded transformation: %v", err) //nolint:errorlint // no fault of the model's text
+		}
+		p.findTemps(scan.words)
+		p.liftUsing()
+		return p, nil
 	}
 	p, first := parsePlain(source)
 	if first == nil || errors.Is(first, errCloses) {
@@ -166,8 +176,11 @@ func syntaxError(err error, source string) error {
 	return &SyntaxError{Message: message, Line: line, Column: column}
 }
 
-// parseTransformed lowers TypeScript and newer syntax with esbuild. Runtime positions are mapped back
-// through the source map it gives us (never one that the text names).
+// mapMark begins the last line of a transformed text: its source map, so that a replay has the same
+// positions in stacks.
+const mapMark = "//# sourceMappingURL=data:application/json;base64,"
+
+// parseTransformed lowers TypeScript and newer syntax with esbuild.
 func parseTransformed(source string) (*parsed, error) {
 	result := api.Transform(wrapOpen+source+wrapClose, api.TransformOptions{
 		Loader:         api.LoaderTS,
@@ -182,7 +195,12 @@ func parseTransformed(source string) (*parsed, error) {
 	if len(result.Errors) > 0 {
 		return nil, fmt.Errorf("jsvm: transform cell: %s", result.Errors[0].Text)
 	}
-	text := string(result.Code)
+	return parseLowered(string(result.Code) + mapMark + base64.StdEncoding.EncodeToString(result.Map) + "\n")
+}
+
+// parseLowered parses what esbuild made, now or when the cell first ran. Runtime positions are mapped back
+// through the map that we put on its last line (never one that the model's text names).
+func parseLowered(text string) (*parsed, error) {
 	program, err := parser.ParseFile(nil, cellFile, text, 0, parser.WithDisableSourceMaps)
 	if err != nil {
 		return nil, fmt.Errorf("jsvm: parse transformed cell: %w", err)
@@ -191,13 +209,14 @@ func parseTransformed(source string) (*parsed, error) {
 	if !p.unwrap(-1) || !onlyHelpers(p.helpers) {
 		return nil, errCloses
 	}
-	if consumer, err := sourcemap.Parse(cellFile, result.Map); err == nil {
-		program.File.SetSourceMap(consumer)
+	if _, encoded, ok := strings.Cut(text[strings.LastIndexByte(strings.TrimSuffix(text, "\n"), '\n')+1:], mapMark); ok {
+		if raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded)); err == nil {
+			if consumer, err := sourcemap.Parse(cellFile, raw); err == nil {
+				program.File.SetSourceMap(consumer)
+			}
+		}
 	}
-	if err := checkEarly(program); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, checkEarly(program)
 }
 
 // findTemps tells the variables that the text does not mention. Lowering a loop makes some, which must not

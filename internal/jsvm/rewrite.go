@@ -32,8 +32,8 @@ type compiled struct {
 // its source finds its free names there: so live and restored code behave alike. The AST is rewritten and
 // not the text, since goja's positions do not delimit text (parentheses are dropped), and so positions in
 // messages and Function.prototype.toString stay those of the model's text.
-func compileCell(source string, limits Limits, protected func(string) bool) (*compiled, error) {
-	p, err := parseCell(source, limits)
+func compileCell(source, recorded string, limits Limits, protected func(string) bool) (*compiled, error) {
+	p, err := parseCell(source, recorded, limits)
 	if err != nil {
 		return nil, err
 	}

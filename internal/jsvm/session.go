@@ -88,7 +88,7 @@ func (s *session) Run(ctx context.Context, cell Cell) (Step, error) {
 	s.now, s.random = cell.Now, cell.Seed
 	c := newOpenCell(cell, s.limits)
 	s.cell = c
-	compiled, err := s.compile(cell.Source)
+	compiled, err := s.compile(cell)
 	if err != nil {
 		var syntax *SyntaxError
 		if !errors.As(err, &syntax) {
@@ -102,13 +102,13 @@ func (s *session) Run(ctx context.Context, cell Cell) (Step, error) {
 }
 
 // compile guards the parsers with recover: a Go panic there is the text's fault, not the worker's.
-func (s *session) compile(source string) (c *compiled, err error) {
+func (s *session) compile(cell Cell) (c *compiled, err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			c, err = nil, &SyntaxError{Message: fmt.Sprintf("the parser failed: %v", x), Line: 1, Column: 1}
 		}
 	}()
-	return compileCell(source, s.limits, s.isProtected)
+	return compileCell(cell.Source, cell.Transformed, s.limits, s.isProtected)
 }
 
 // refuse ends a cell that does not parse.
