@@ -14,10 +14,10 @@ BENCHTIME ?= 1s
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## run the two quickstart jobs against 1 API and 2 workers and stay up (ONCE=1: stop when both are done)
+demo: ## run the two quickstart jobs against 1 API and 2 workers and stay up (ONCE=1: stop when both are done; LISTEN=127.0.0.1:8081: another port)
 	@./scripts/need-postgres.sh
 	@$(STATIC) -o bin/statek ./cmd/statek
-	go run ./examples/triage/demo $(if $(ONCE),-once)
+	go run ./examples/triage/demo $(if $(ONCE),-once) $(if $(LISTEN),-listen $(LISTEN))
 
 test: ## run every test, against a real PostgreSQL
 	@./scripts/need-postgres.sh
