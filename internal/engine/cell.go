@@ -129,7 +129,9 @@ func (d *drive) replay(ctx context.Context) (jsvm.Step, error) {
 		return jsvm.Step{}, err
 	}
 	d.vm = vm
-	cell := jsvm.Cell{Number: started.Cell, Source: started.Source, Seed: started.Seed, Now: started.Now}
+	cell := jsvm.Cell{
+		Number: started.Cell, Source: started.Source, Transformed: started.Transformed, Seed: started.Seed, Now: started.Now,
+	}
 	var deliveries []jsvm.Delivery
 	hashes := map[int]string{}
 	for _, e := range d.log[1:] {
@@ -150,6 +152,7 @@ func (d *drive) replay(ctx context.Context) (jsvm.Step, error) {
 	}
 	d.ready = nil // all of them are among the deliveries
 	step, err := vm.Run(ctx, cell)
+	d.noteTransformed(step.Transformed)
 	if err != nil || len(deliveries) == 0 || step.State != jsvm.Pending || step.Exit != nil {
 		return step, err
 	}
@@ -158,6 +161,23 @@ func (d *drive) replay(ctx context.Context) (jsvm.Step, error) {
 	step.Console = append(console, step.Console...)
 	d.delivered = len(deliveries)
 	return step, err
+}
+
+// noteTransformed records the text that really ran with the start of a cell that has just begun: a replay
+// must not depend on the compiler's version.
+func (d *drive) noteTransformed(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	started, ok := d.log[0].Event.(jobs.CellStarted)
+	if !ok || text == "" || text == started.Transformed {
+		return
+	}
+	for i, e := range d.buffer.Entries {
+		if e.Seq == d.log[0].Seq {
+			started.Transformed = text
+			d.buffer.Entries[i].Event, d.log[0].Event = started, started
+		}
+	}
 }
 
 // redo performs again the tool calls whose results were never recorded.

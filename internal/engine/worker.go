@@ -224,13 +224,13 @@ func (k *Keeper) Chore(ctx context.Context) error {
 
 // timers does what is due now.
 func (k *Keeper) timers(ctx context.Context) {
-	_, err := k.Chores.WakeDue(ctx, 500)
-	k.say(ctx, "waking due jobs", err)
-	again, err := k.Chores.LookAtWaits(ctx)
+	again, err := k.Chores.LookAtWaits(ctx) // first: somebody may just have written what a job waits for
 	k.say(ctx, "looking at waits", err)
-	if again > 0 && again < 10*time.Second {
+	if again > 0 {
 		k.alarm.set(k.Engine.Now().Add(again))
 	}
+	_, err = k.Chores.WakeDue(ctx, 500)
+	k.say(ctx, "waking due jobs", err)
 }
 
 func (k *Keeper) say(ctx context.Context, what string, err error) {

@@ -19,6 +19,8 @@ type RiverRiverJob struct {
 	CreatedAt   time.Time
 	Kind        string
 	Queue       string
+	Priority    int16
+	ScheduledAt time.Time
 	State       string
 }
 

@@ -50,7 +50,9 @@ func (q *Queries) IdempotencyExpire(ctx context.Context) error {
 const JobsStray = `-- name: JobsStray :many
 with horizon as (
   select least(clock_timestamp() - interval '5 seconds',
-    (select min(created_at) - interval '5 seconds' from river.river_job where state = 'available')) as at
+    -- the head of the queue, in the order of River's fetch index
+    (select scheduled_at - interval '5 seconds' from river.river_job where state = 'available' and queue = 'default'
+     order by priority, scheduled_at, id limit 1)) as at
 )
 select s.job_id
 from statek.job_state s, horizon h

@@ -8,5 +8,7 @@ create table river.river_job (
   created_at   timestamptz not null,
   kind         text not null,
   queue        text not null,
+  priority     smallint not null,
+  scheduled_at timestamptz not null,
   state        text not null
 );
