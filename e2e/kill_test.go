@@ -101,9 +101,9 @@ func TestKill9InToolCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []string{
-			"submitted by e2e", "warmup block 1 started", "printed: before", `called note("once")`, `note returned {"note":"once"}`, "called charge(5)",
+			"submitted by e2e", "warmup block 1 started", "printed: before", `called note("once")`, `note returned {"note": "once"}`, "called charge(5)",
 			"taken over: worker " + owner.id.String()[:8] + " had stopped in the middle of something",
-			`charge returned {"receipt":"r1"}`, "printed: charged", `cell 1 ended with exit("r1")`, `succeeded with "r1"`,
+			`charge returned {"receipt": "r1"}`, "printed: charged", "cell 1 ended with exit(r1)", "succeeded with r1",
 		}
 		if diff := cmp.Diff(want, story); diff != "" {
 			t.Errorf("timeline (-want +got):\n%s", diff)

@@ -29,6 +29,7 @@ func main() {
 	flag.BoolVar(&d.once, "once", false, "exit when both parts are done")
 	flag.StringVar(&d.listen, "listen", "127.0.0.1:8080", "address of the API")
 	flag.StringVar(&d.data, "data", ".statek", "folder of the private database")
+	flag.StringVar(&d.bin, "bin", "bin/statek", "the program; make build makes it")
 	flag.Parse()
 	if err := d.run(ctx); err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -39,6 +40,7 @@ func main() {
 type demo struct {
 	once         bool
 	listen, data string
+	bin          string // path of statek
 	here         string // the example's folder
 	url          string
 	db           *pgx.Conn
@@ -90,7 +92,7 @@ func (d *demo) start(ctx context.Context) (*server, error) {
 	env := filepath.Join(d.data, "env")
 	_ = os.Remove(env)
 	s := &server{done: make(chan error, 1)}
-	s.cmd = exec.Command("bin/statek", "dev", "--listen", d.listen, "--data", d.data, "--workers", "2",
+	s.cmd = exec.Command(d.bin, "dev", "--listen", d.listen, "--data", d.data, "--workers", "2",
 		"--scripted", filepath.Join(d.here, "replies"))
 	s.cmd.Stdout, s.cmd.Stderr = os.Stdout, os.Stderr
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
@@ -158,7 +160,7 @@ func (d *demo) prepare(ctx context.Context) error {
 
 // command runs bin/statek against the server of this demo.
 func (d *demo) command(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "bin/statek", args...)
+	cmd := exec.CommandContext(ctx, d.bin, args...)
 	cmd.Env = append(os.Environ(), "STATEK_URL="+d.url, "DATABASE_URL="+d.db.Config().ConnString())
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {

@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"statek/internal/devdb"
+	"statek/internal/pgtest"
+)
+
+// TestDatabaseDownAtStartAndLater: API and worker start before their database, live through its absence, and
+// go on by themselves.
+func TestDatabaseDownAtStartAndLater(t *testing.T) {
+	t.Parallel()
+	db := newOwnDatabase(t)
+	w := newBareWorld(t, db.url)
+	db.stop() // from now on there is an address, and nobody there
+	w.startAPI()
+	worker := &worker{process: w.start("statek-worker", w.env)}
+	if code, err := w.ready(); code != http.StatusServiceUnavailable {
+		t.Errorf("got %d and %v from /readyz without a database, want 503", code, err)
+	}
+	if status, kind, body := send(t, "GET", w.base+"/v1/jobs", ""); status != 503 || kind != "application/problem+json" {
+		t.Errorf("got %d %s without a database: %s", status, kind, body)
+	}
+	worker.logged("waiting for the database")
+	db.start()
+	w.isReady(true)
+	worker.begun()
+	w.pool.Reset()
+	w.sql(ledgerSchema)
+	w.statek(0, "apply", folder(t, ledger(files{
+		"agents/picker.md":        modelAgent,
+		"agents/picker.warmup.js": "print('before')\nconst task = await pickNextTask('q')\nexit(task.subject)\n",
+		"agents/napper.md":        modelAgent,
+		"agents/napper.warmup.js": "await sleep(1500)\nexit('slept')\n",
+	})))
+	picker, napper := w.submit("picker", nil), w.submit("napper", nil)
+	w.asleep(picker, napper)
+
+	db.stop()
+	w.isReady(false)
+	worker.logged("the worker waits for the database")
+	db.start()
+	w.isReady(true)
+	w.pool.Reset()
+	back := time.Now()
+	w.sql("insert into app.tasks (queue, subject) values ('q', 'after the outage')")
+	w.ended(picker, `"after the outage"`)
+	t.Logf("the waiting job ended %s after the database was back", time.Since(back).Round(time.Millisecond))
+	w.ended(napper, `"slept"`)
+	if n := count(w.history(picker), "console"); n != 1 {
+		t.Errorf("the line before the outage was recorded %d times, want once", n)
+	}
+	for _, p := range []*process{w.api, worker.process} {
+		t.Logf("%s wrote %d lines", p.name, p.out.lines())
+		if n := p.out.lines(); n > 60 { // each part says once what it lacks; River says it at every attempt, until its life ends
+
+			t.Errorf("%s wrote %d lines about two outages:\n%s", p.name, n, p.out)
+		}
+	}
+}
+
+// ready asks the API whether it is.
+func (w *world) ready() (int, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	res, err := client.Get(w.base + "/readyz")
+	if err != nil {
+		return 0, err
+	}
+	return res.StatusCode, res.Body.Close()
+}
+
+// isReady waits for the API to be, or not to be; nothing announces it.
+func (w *world) isReady(want bool) {
+	w.t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for over := time.After(patience); ; {
+		code, err := w.ready()
+		if want && code == http.StatusOK || !want && code == http.StatusServiceUnavailable {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-over:
+			w.t.Fatalf("/readyz says %d (%v), want ready = %t", code, err, want)
+		}
+	}
+}
+
+// ownDatabase is a server that a test may stop and start again under the same address.
+type ownDatabase struct {
+	t      *testing.T
+	dir    string
+	url    string
+	server *devdb.Server
+}
+
+// newOwnDatabase starts a server with a migrated database.
+func newOwnDatabase(t *testing.T) *ownDatabase {
+	t.Helper()
+	installed, err := devdb.Installed(t.Context())
+	if err != nil || installed == "" {
+		t.Skipf("this test stops and starts a server from local binaries, and there are none (%v)", err)
+	}
+	db := &ownDatabase{t: t, dir: openFolder(t)}
+	t.Cleanup(func() { db.stop() })
+	db.start()
+	if err := db.server.EnsureDatabase(t.Context(), "statek"); err != nil {
+		t.Fatal(err)
+	}
+	db.url = db.server.URL("statek")
+	if err := pgtest.Migrate(t.Context(), db.url); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func (db *ownDatabase) start() {
+	db.t.Helper()
+	server, err := devdb.Start(db.t.Context(), devdb.Config{Dir: db.dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		db.t.Fatal(err)
+	}
+	if db.url != "" && server.URL("statek") != db.url {
+		db.t.Skip("another program has taken the server's port meanwhile")
+	}
+	db.server = server
+}
+
+func (db *ownDatabase) stop() {
+	db.t.Helper()
+	if err := db.server.Stop(); err != nil {
+		db.t.Error(err)
+	}
+}
+
+// openFolder is a temporary folder that the server's user can enter, unlike those of the testing package.
+func openFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "statek-e2e-data-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "data")
+}
