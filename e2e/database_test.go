@@ -39,23 +39,35 @@ func TestDatabaseDownAtStartAndLater(t *testing.T) {
 		"agents/napper.md":        modelAgent,
 		"agents/napper.warmup.js": "await sleep(1500)\nexit('slept')\n",
 	})))
-	picker, napper := w.submit("picker", nil), w.submit("napper", nil)
-	w.asleep(picker, napper)
-
-	db.stop()
-	w.isReady(false)
-	worker.logged("the worker waits for the database")
-	db.start()
-	w.isReady(true)
-	w.pool.Reset()
-	back := time.Now()
-	w.sql("insert into app.tasks (queue, subject) values ('q', 'after the outage')")
-	w.ended(picker, `"after the outage"`)
-	t.Logf("the waiting job ended %s after the database was back", time.Since(back).Round(time.Millisecond))
-	w.ended(napper, `"slept"`)
-	if n := count(w.history(picker), "console"); n != 1 {
-		t.Errorf("the line before the outage was recorded %d times, want once", n)
+	napper := w.submit("napper", nil)
+	w.asleep(napper)
+	for _, outage := range []struct {
+		name string
+		lost func() // waits until the outage has been long enough
+		over func()
+	}{
+		{"short", func() {}, func() {}},
+		// So long that the worker gives its jobs up and begins a new life.
+		{"long", func() { worker.logged("the worker waits for the database") }, worker.begun},
+	} {
+		job := w.submit("picker", nil)
+		w.asleep(job)
+		db.stop()
+		w.isReady(false)
+		outage.lost()
+		db.start()
+		back := time.Now()
+		w.isReady(true)
+		w.pool.Reset()
+		w.sql("insert into app.tasks (queue, subject) values ('q', 'after the outage')")
+		w.ended(job, `"after the outage"`)
+		t.Logf("%s outage: the waiting job ended %s after the database was back", outage.name, time.Since(back).Round(time.Millisecond))
+		outage.over()
+		if n := count(w.history(job), "console"); n != 1 {
+			t.Errorf("the line before the outage was recorded %d times, want once", n)
+		}
 	}
+	w.ended(napper, `"slept"`)
 	for _, p := range []*process{w.api, worker.process} {
 		t.Logf("%s wrote %d lines", p.name, p.out.lines())
 		if n := p.out.lines(); n > 60 { // each part says once what it lacks; River says it at every attempt, until its life ends

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -159,16 +158,3 @@ func (s *transcript) next() (string, <-chan struct{}) {
 }
 
 func (s *transcript) lines() int { return strings.Count(s.String(), "\n") }
-
-// exitCode of a command that this package ran itself.
-func exitCode(err error) int {
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	default:
-		return -1
-	}
-}

@@ -124,12 +124,13 @@ func (w *world) start(name string, env []string, args ...string) *process {
 	p := start(w.t, name, append([]string{"DATABASE_URL=" + w.url}, env...), args...)
 	w.t.Cleanup(func() { // before the kill, which comes last in, first out
 		p.kill()
-		w.discreet(p)
+		w.discreet(p.name, p.out.String())
 	})
 	return p
 }
 
-func (w *world) discreet(p *process) {
+func (w *world) discreet(name, wrote string) {
+	w.t.Helper()
 	secrets := []string{modelKey, toolSecret}
 	if u, err := url.Parse(w.url); err == nil {
 		if password, ok := u.User.Password(); ok {
@@ -137,8 +138,8 @@ func (w *world) discreet(p *process) {
 		}
 	}
 	for _, secret := range secrets {
-		if strings.Contains(p.out.String(), secret) {
-			w.t.Errorf("%s wrote a secret", p.name)
+		if strings.Contains(wrote, secret) {
+			w.t.Errorf("%s wrote a secret", name)
 		}
 	}
 }
@@ -146,7 +147,9 @@ func (w *world) discreet(p *process) {
 // statek runs the command line against the world.
 func (w *world) statek(want int, args ...string) string {
 	w.t.Helper()
-	return run(w.t, want, "statek", []string{"DATABASE_URL=" + w.url, "STATEK_URL=" + w.base, "STATEK_DATA=" + w.t.TempDir()}, args...)
+	out := run(w.t, want, "statek", []string{"DATABASE_URL=" + w.url, "STATEK_URL=" + w.base, "STATEK_DATA=" + w.t.TempDir()}, args...)
+	w.discreet("statek", out)
+	return out
 }
 
 // worker is a statek-worker that has begun to work.

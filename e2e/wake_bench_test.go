@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// BenchmarkInsertToNextLine measures how long a job that waits for rows takes from the end of INSERT … COMMIT, as
+// the application sees it, to the next line of its code; settled is the part until the woken cell has its value.
+// All clocks are this machine's. A p99 needs a few hundred rounds: -benchtime 300x.
+func BenchmarkInsertToNextLine(b *testing.B) {
+	for _, sleepers := range []int{0, 200} {
+		b.Run(fmt.Sprintf("sleepers=%d", sleepers), func(b *testing.B) {
+			w := newWorld(b, ledger(files{
+				"agents/picker.md":        modelAgent,
+				"agents/picker.warmup.js": "const task = await pickNextTask(queue)\nprint(task.subject)\nexit(1)\n",
+			}))
+			w.worker()
+			w.worker()
+			others := make([]uuid.UUID, sleepers)
+			for i := range others {
+				others[i] = w.submit("picker", map[string]any{"queue": fmt.Sprint("never ", i)})
+			}
+			w.asleep(others...)
+			var settled, printed []time.Duration
+			for b.Loop() {
+				job := w.submit("picker", map[string]any{"queue": "q"})
+				w.asleep(job)
+				w.sql("insert into app.tasks (queue, subject) values ('q', 'now')")
+				committed := time.Now()
+				w.ended(job, "1")
+				for _, row := range w.history(job) {
+					switch row.Kind {
+					case "call_settled":
+						settled = append(settled, row.At.Sub(committed))
+					case "console":
+						printed = append(printed, row.At.Sub(committed))
+					}
+				}
+			}
+			b.ReportMetric(0, "ns/op") // a round is mostly submission
+			report(b, settled, "settled")
+			report(b, printed, "line")
+			b.Logf("%d rounds: INSERT to next line, median %s", len(printed), quantile(printed, 0.5))
+		})
+	}
+}
+
+func report(b *testing.B, times []time.Duration, what string) {
+	b.Helper()
+	for _, q := range []int{50, 99} {
+		b.ReportMetric(float64(quantile(times, float64(q)/100).Microseconds())/1000, fmt.Sprintf("ms-%s-p%d", what, q))
+	}
+}
+
+func quantile(times []time.Duration, q float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}
