@@ -41,40 +41,18 @@ const constMark = ' '
 
 // workspace is what a session knows about its variables.
 type workspace struct {
-	baseline map[string]goja.Value // globals that are not variables
-	order    []string
-	known    map[string]Variable // as of Open or the last Changes
-	poison   map[string]*goja.Object
-	guarded  []guardedProperty
-	natives  map[*goja.Object][]string
+	known   map[string]Variable // as of Open or the last Changes
+	poison  map[string]*goja.Object
+	lazy    map[string]*goja.Object // globals of the prelude that have been made
+	natives map[*goja.Object][]string
 }
 
-// guardedProperty is a property of an intrinsic that had to stay writable.
-type guardedProperty struct {
-	object *goja.Object
-	key    goja.Value
-	value  goja.Value
-}
-
-func newWorkspace(s *session, variables []Variable) (*workspace, error) {
-	w := &workspace{baseline: map[string]goja.Value{}, known: map[string]Variable{}, poison: map[string]*goja.Object{}}
-	s.values = w
-	global := s.vm.GlobalObject()
-	for _, name := range global.GetOwnPropertyNames() {
-		w.baseline[name] = global.Get(name) // no accessors there yet
-		w.order = append(w.order, name)
-	}
-	for _, o := range []*goja.Object{s.js.objectProto, s.js.functionProto} {
-		for _, key := range s.js.keys(o) {
-			if p, ok := s.js.own(o, key); ok && !p.accessor {
-				w.guarded = append(w.guarded, guardedProperty{o, key, p.value})
-			}
-		}
-	}
+func newWorkspace(variables []Variable) *workspace {
+	w := &workspace{known: map[string]Variable{}, poison: map[string]*goja.Object{}, lazy: map[string]*goja.Object{}}
 	for _, v := range variables {
 		w.known[v.Name] = v
 	}
-	return w, s.restore(variables)
+	return w
 }
 
 // Changes implements Session.
@@ -88,8 +66,9 @@ func (s *session) Changes(ctx context.Context) (Changes, error) {
 	var out Changes
 	s.vm.ClearInterrupt()
 	err := safely(func() error {
-		out = s.changes()
-		return nil
+		var err error
+		out, err = s.changes()
+		return err
 	})
 	if err != nil {
 		return Changes{}, s.fail(fmt.Errorf("jsvm: take changes: %w", err))
@@ -97,7 +76,7 @@ func (s *session) Changes(ctx context.Context) (Changes, error) {
 	return out, nil
 }
 
-func (s *session) changes() Changes {
+func (s *session) changes() (Changes, error) {
 	var out Changes
 	g := newGraph(s)
 	vars := s.variables(g, &out)
@@ -123,8 +102,8 @@ func (s *session) changes() Changes {
 		}
 	}
 	slices.Sort(out.Deleted)
-	s.tampered(&out)
-	return out
+	s.values.natives = nil
+	return out, s.tampered(g.names, &out)
 }
 
 // sameRow compares rows as written; text from outside may be spaced differently.
@@ -148,55 +127,52 @@ type variable struct {
 	reason   string // why it cannot be kept, when that is known at once
 }
 
-// variables lists what is on the global object beyond the baseline, by name.
+// variables lists what is on the global object beyond the built-ins, by name.
 func (s *session) variables(g *graph, out *Changes) []*variable {
 	global := s.vm.GlobalObject()
 	var list []*variable
-	present := map[string]bool{}
-	for _, key := range s.js.keys(global) {
-		p, ok := s.js.own(global, key)
-		if !ok {
+	for key, v := range s.layout.values(global) {
+		name := key.String()
+		if _, same := s.untouched(g.names, name); same || s.isProtected(name) {
 			continue
 		}
-		if _, isSymbol := key.(*goja.Symbol); isSymbol {
-			if key != goja.SymToStringTag {
-				out.Notes = append(out.Notes, "globalThis["+p.name+"] is not kept: only variables with names are")
-			}
+		if v == nil { // deleted
 			continue
 		}
-		present[p.name] = true
-		if base, ok := s.values.baseline[p.name]; ok && !p.accessor && sameValue(base, p.value) {
-			continue
-		}
-		v := &variable{name: p.name, constant: !p.writable}
-		switch {
-		case p.accessor && s.values.poison[p.name] != nil && s.values.poison[p.name] == p.value:
-			v.poisoned = true
-		case p.accessor:
-			v.reason = "it is an accessor; assign a value instead"
-		default:
-			v.root = g.slot(p.value)
-		}
-		list = append(list, v)
+		list = append(list, s.variable(g, name, s.layout.raw(v)))
 	}
-	for _, name := range s.values.order {
+	s.layout.eachSymbol(global, func(key *goja.Symbol, _ goja.Value) {
+		if key != goja.SymToStringTag {
+			out.Notes = append(out.Notes, "globalThis["+key.String()+"] is not kept: only variables with names are")
+		}
+	})
+	present := map[string]bool{}
+	for _, name := range global.GetOwnPropertyNames() {
+		present[name] = true
+	}
+	for _, name := range s.globals() {
 		if !present[name] {
 			out.Notes = append(out.Notes, "deleting the built-in '"+name+"' is not kept")
 		}
 	}
-	if !s.js.must(s.js.isExtensible, global).ToBoolean() {
+	if !s.layout.extensible(global) {
 		out.Notes = append(out.Notes, "making globalThis non-extensible is not kept")
 	}
 	slices.SortFunc(list, func(a, b *variable) int { return strings.Compare(a.name, b.name) })
 	return list
 }
 
-func sameValue(a, b goja.Value) bool {
-	if x, ok := a.(*goja.Object); ok {
-		y, ok := b.(*goja.Object)
-		return ok && x == y
+func (s *session) variable(g *graph, name string, p rawProperty) *variable {
+	v := &variable{name: name, constant: !p.accessor && !p.writable}
+	switch {
+	case p.accessor && s.values.poison[name] != nil && s.values.poison[name] == p.getterFunc:
+		v.poisoned = true
+	case p.accessor:
+		v.reason = "it is an accessor; assign a value instead"
+	default:
+		v.root = g.slot(p.value)
 	}
-	return a.SameAs(b)
+	return v
 }
 
 // encodeAll writes every variable that can be kept; what is refused is refused for all who refer to it.
@@ -244,14 +220,4 @@ func (s *session) encodeAll(g *graph, vars []*variable) map[string]Variable {
 
 func refused(g *graph, v *variable) Variable {
 	return Variable{Name: v.name, Type: g.typeOf(v.root), Refused: "variable '" + v.name + "' was not kept: " + v.reason}
-}
-
-// tampered notes intrinsics that were replaced where that could not be prevented.
-func (s *session) tampered(out *Changes) {
-	for _, p := range s.values.guarded {
-		now, ok := s.js.own(p.object, p.key)
-		if !ok || now.accessor || !sameValue(now.value, p.value) {
-			out.Notes = append(out.Notes, "replacing the built-in '"+p.key.String()+"' is not kept")
-		}
-	}
 }

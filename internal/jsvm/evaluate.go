@@ -12,23 +12,37 @@ import (
 
 const evalOff = "%s is off: code that is made from text cannot be recorded and replayed safely; write a function instead"
 
-// checkJSON bounds the nesting of what JSON.parse is given: goja parses by recursion.
-func (s *session) checkJSON(call goja.FunctionCall) goja.Value {
-	if depth := jsonDepth(call.Argument(0).String()); depth > maxJSONDepth {
-		panic(s.makeError("RangeError", fmt.Sprintf("JSON nested %d deep; the limit is %d", depth, maxJSONDepth)))
+// makeError makes an error of the built-in type of that name, or a plain one that bears it.
+func (s *session) makeError(name, message, code string) *goja.Object {
+	ctor, known := s.js.constructors["Error"], false
+	switch name {
+	case "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError":
+		if c, ok := s.builtin(s.builtinNames(), name).(*goja.Object); ok {
+			ctor, known = c, true
+		}
 	}
-	return goja.Undefined()
-}
-
-func (s *session) makeError(name, message string) goja.Value {
-	return s.js.must(s.js.makeError, s.vm.ToValue(name), s.vm.ToValue(message), s.vm.ToValue(""))
+	e, err := s.vm.New(ctor, s.vm.ToValue(message))
+	if err != nil {
+		panic(err) // an interrupt, or no stack left: goja carries it on
+	}
+	hide := func(key, value string) {
+		_ = e.DefineDataProperty(key, s.vm.ToValue(value), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	}
+	if !known && name != "Error" {
+		hide("name", name)
+	}
+	hide("stack", name+": "+message)
+	if code != "" {
+		_ = e.DefineDataProperty("code", s.vm.ToValue(code), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
+	}
+	return e
 }
 
 // evaluate is eval where it is allowed: always indirect, so that code in it closes over globals only, and
 // parsed by us, so that bounds hold and its functions are known.
 func (s *session) evaluate(call goja.FunctionCall) goja.Value {
 	if !s.limits.AllowEval {
-		panic(s.makeError("EvalError", fmt.Sprintf(evalOff, "eval")))
+		panic(s.makeError("EvalError", fmt.Sprintf(evalOff, "eval"), ""))
 	}
 	return s.runText(call.Argument(0).String())
 }
@@ -37,12 +51,12 @@ func (s *session) evaluate(call goja.FunctionCall) goja.Value {
 func (s *session) makeFunction(call goja.FunctionCall) goja.Value {
 	keyword, body, params := call.Argument(0).String(), call.Argument(1).String(), call.Argument(2).String()
 	if !s.limits.AllowEval {
-		panic(s.makeError("EvalError", fmt.Sprintf(evalOff, "making a function from text")))
+		panic(s.makeError("EvalError", fmt.Sprintf(evalOff, "making a function from text"), ""))
 	}
 	// Both parts must be whole on their own, or "}, evil(), {" would reach outside.
 	for _, part := range []string{"(" + keyword + "(\n){" + body + "\n})", "(" + keyword + "(" + params + "\n){})"} {
 		if _, err := s.parseText(part); err != nil {
-			panic(s.makeError("SyntaxError", err.Error()))
+			panic(s.makeError("SyntaxError", err.Error(), ""))
 		}
 	}
 	return s.runText("(" + keyword + " anonymous(" + params + "\n) {\n" + body + "\n})")
@@ -66,14 +80,14 @@ func (s *session) parseText(source string) (*ast.Program, error) {
 func (s *session) runText(source string) goja.Value {
 	program, err := s.parseText(source)
 	if err != nil {
-		panic(s.makeError("SyntaxError", err.Error()))
+		panic(s.makeError("SyntaxError", err.Error(), ""))
 	}
 	r := newResolver()
 	r.script(program)
 	s.register(r.callables)
 	compiled, err := goja.CompileAST(program, true)
 	if err != nil {
-		panic(s.makeError("SyntaxError", err.Error()))
+		panic(s.makeError("SyntaxError", err.Error(), ""))
 	}
 	v, err := s.vm.RunProgram(compiled)
 	if err != nil {

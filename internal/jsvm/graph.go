@@ -15,6 +15,9 @@ type graph struct {
 	js    *intrinsics
 	nodes map[*goja.Object]*node
 	queue []*node
+	// names of the built-ins that the session has made, and those that were looked up.
+	names    map[*goja.Object]string
+	builtins map[string]goja.Value
 }
 
 // slot is a value: a primitive, or a node.
@@ -58,7 +61,18 @@ type edge struct {
 const defaultAttrs = "wec"
 
 func newGraph(s *session) *graph {
-	return &graph{s: s, js: s.js, nodes: map[*goja.Object]*node{}}
+	return &graph{s: s, js: s.js, nodes: map[*goja.Object]*node{}, names: s.builtinNames(), builtins: map[string]goja.Value{}}
+}
+
+// builtin is a global of that name, as it was before any code of a cell ran.
+func (g *graph) builtin(name string) *goja.Object {
+	v, ok := g.builtins[name]
+	if !ok {
+		v = g.s.builtin(g.names, name)
+		g.builtins[name] = v
+	}
+	o, _ := v.(*goja.Object)
+	return o
 }
 
 func (g *graph) slot(v goja.Value) slot {
@@ -83,7 +97,10 @@ func (g *graph) symbol(sym *goja.Symbol) string {
 	if key := g.js.must(g.js.keyFor, sym); !goja.IsUndefined(key) {
 		return `{"$symbolFor":` + g.quoted(key) + "}"
 	}
-	ctor, _ := g.s.values.baseline["Symbol"].(*goja.Object)
+	ctor := g.builtin("Symbol")
+	if ctor == nil {
+		return ""
+	}
 	for _, key := range g.js.keys(ctor) {
 		if v, ok := g.js.data(ctor, key.String()).(*goja.Symbol); ok && v == sym {
 			return `{"$symbol":` + quote(key.String()) + "}"
@@ -138,13 +155,13 @@ func (g *graph) read(n *node) {
 	case "Error":
 	case "ArrayBuffer":
 	case "DataView":
-		g.view(n, g.js.viewBuffer, g.js.viewOffset, g.js.viewLength)
+		g.view(n)
 	default:
-		if goja.IsUndefined(g.js.must(g.js.typedLength, o)) || !strings.HasSuffix(n.kind, "Array") {
+		if !strings.HasSuffix(n.kind, "Array") {
 			n.reason = "is a " + n.kind + " object; keep the data it gives instead"
 			return
 		}
-		g.view(n, g.js.typedBuffer, g.js.typedOffset, g.js.typedLength)
+		g.view(n)
 	}
 	g.prototype(n)
 	if n.reason == "" {
@@ -180,9 +197,14 @@ func (g *graph) entries(n *node, each goja.Callable) {
 	}
 }
 
-func (g *graph) view(n *node, buffer, offset, length goja.Callable) {
-	n.entries = [][2]slot{{g.slot(g.js.must(buffer, n.object)), {value: g.js.must(offset, n.object)}}}
-	n.number = g.js.must(length, n.object)
+func (g *graph) view(n *node) {
+	v, ok := g.js.layout.view(n.object)
+	if !ok {
+		n.reason = "is a " + n.kind + " object; keep the data it gives instead"
+		return
+	}
+	n.entries = [][2]slot{{g.slot(v.buffer), {value: g.js.vm.ToValue(v.offset)}}}
+	n.number = g.js.vm.ToValue(v.length)
 }
 
 // props reads own properties; accessors cannot be kept.
@@ -291,11 +313,10 @@ func (g *graph) prototype(n *node) {
 // iterator names the running state that an object with this prototype stands for.
 func (g *graph) iterator(proto *goja.Object) string {
 	for p := proto; p != nil && g.js.kind(p) != "Proxy"; p = p.Prototype() {
-		switch i := slices.Index(g.js.others, p); i {
-		case -1:
-		case 3:
+		switch g.names[p] {
+		case "GeneratorPrototype":
 			return "generator"
-		default:
+		case "IteratorPrototype", "ArrayIteratorPrototype", "MapIteratorPrototype", "SetIteratorPrototype", "StringIteratorPrototype", "RegExpStringIteratorPrototype":
 			return "running iterator"
 		}
 	}
@@ -320,7 +341,7 @@ func (g *graph) isDefault(n *node, proto *goja.Object) bool {
 	if n.kind == "Object" {
 		return proto == g.js.objectProto
 	}
-	ctor, _ := g.s.values.baseline[n.kind].(*goja.Object)
+	ctor := g.builtin(n.kind)
 	if ctor == nil {
 		return false
 	}

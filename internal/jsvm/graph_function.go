@@ -42,7 +42,7 @@ func computedName(c *callable) bool {
 
 func (g *graph) readPlainFunction(n *node) {
 	o := n.object
-	if p := o.Prototype(); p != g.js.functionProto && !slices.Contains(g.js.others, p) {
+	if p := o.Prototype(); p != g.js.functionProto && !isFunctionPrototype(g.names[p]) {
 		n.reason = "is a function with a changed prototype chain; use a class"
 		return
 	}
@@ -60,7 +60,7 @@ func (g *graph) readPlainFunction(n *node) {
 		if natural {
 			n.patches = g.props(n, p, func(q property) bool { return q.name == "constructor" })
 			natural = g.js.must(g.js.isExtensible, p).ToBoolean()
-		} else if len(g.js.keys(p)) == 0 && slices.Contains(g.js.others, p.Prototype()) {
+		} else if len(g.js.keys(p)) == 0 && g.names[p.Prototype()] == "GeneratorPrototype" {
 			natural = true // the fresh prototype of a generator function
 		}
 	}
@@ -158,25 +158,30 @@ func (g *graph) patched(n *node, o *goja.Object, made map[string]*goja.Object, s
 	return out
 }
 
+// isFunctionPrototype tells the prototypes of async and generator functions.
+func isFunctionPrototype(name string) bool {
+	return name == "AsyncFunctionPrototype" || name == "GeneratorFunctionPrototype"
+}
+
 // native names a built-in: the path to it from the global object.
 func (g *graph) native(o *goja.Object, kind string) []string {
 	w := g.s.values
-	if kind != "Function" && g.js.must(g.js.isExtensible, o).ToBoolean() {
-		return nil // every built-in that is no function was closed by the prelude
+	if kind != "Function" && g.names[o] == "" && g.js.layout.extensible(o) {
+		return nil // what else is built in has been closed
 	}
 	if kind == "Function" && g.s.sources[g.js.must(g.js.toSource, o).String()] != nil {
 		return nil
 	}
 	if w.natives == nil {
-		w.natives = g.s.findNatives()
+		w.natives = g.findNatives()
 	}
 	return w.natives[o]
 }
 
-// findNatives walks the built-ins. Properties that scripts could replace count only where what they hold
-// still is native code under its own name.
-func (s *session) findNatives() map[*goja.Object][]string {
-	out := map[*goja.Object][]string{}
+// findNatives walks the built-ins that the session has made. Properties that scripts could replace count
+// only where what they hold still is native code under its own name.
+func (g *graph) findNatives() map[*goja.Object][]string {
+	s, out := g.s, map[*goja.Object][]string{}
 	var queue []*goja.Object
 	add := func(v goja.Value, path []string) {
 		o, ok := v.(*goja.Object)
@@ -186,11 +191,15 @@ func (s *session) findNatives() map[*goja.Object][]string {
 		out[o] = path
 		queue = append(queue, o)
 	}
-	for _, name := range s.values.order {
-		add(s.values.baseline[name], []string{name})
+	for _, name := range s.globals() {
+		add(s.builtin(g.names, name), []string{name})
 	}
-	for i, o := range s.js.others {
-		add(o, []string{"%", string(rune('a' + i))})
+	for i, name := range hiddenPrototypes {
+		for o, at := range g.names {
+			if at == name {
+				add(o, []string{"%", string(rune('a' + i))})
+			}
+		}
 	}
 	for len(queue) > 0 {
 		o := queue[0]
@@ -211,4 +220,10 @@ func (s *session) findNatives() map[*goja.Object][]string {
 		}
 	}
 	return out
+}
+
+// hiddenPrototypes are built-ins that no global leads to, in the order in which the prelude gives them.
+var hiddenPrototypes = []string{
+	"IteratorPrototype", "AsyncFunctionPrototype", "GeneratorFunctionPrototype", "GeneratorPrototype",
+	"ArrayIteratorPrototype", "MapIteratorPrototype", "SetIteratorPrototype", "StringIteratorPrototype",
 }

@@ -62,9 +62,7 @@ func (s *session) installHosts() error {
 }
 
 func (s *session) native(name string, length int, f func(goja.FunctionCall) goja.Value) goja.Value {
-	o := s.vm.ToValue(f).(*goja.Object)
-	_ = o.DefineDataProperty("name", s.vm.ToValue(name), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
-	_ = o.DefineDataProperty("length", s.vm.ToValue(length), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+	o := s.function(name, length, f)
 	s.js.must(s.js.preventExtensions, o)
 	return o
 }
@@ -104,7 +102,7 @@ func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
 	promise, resolve, reject := s.vm.NewPromise()
 	value := s.vm.ToValue(promise)
 	refuse := func(name, code, message string) goja.Value {
-		_ = reject(s.js.must(s.js.makeError, s.vm.ToValue(name), s.vm.ToValue(message), s.vm.ToValue(code)))
+		_ = reject(s.makeError(name, message, code))
 		return value
 	}
 	if c == nil || c.exit != nil {

@@ -20,15 +20,22 @@ var preludeV1 string
 // InProcess is the Machine that runs cells in this process. It bounds what can be bounded from inside; a
 // hostile script can still exhaust the process (see doc.go), which is what the sandbox child is for.
 type InProcess struct {
-	preludes map[int]func() (*goja.Program, error)
-	globals  func() (map[string]bool, error)
+	engines map[int]func() (*engine, error)
+	globals func() (map[string]bool, error)
+}
+
+// engine is what all sessions under one prelude share.
+type engine struct {
+	prelude  *goja.Program
+	layout   *layout
+	pristine func() (*pristine, error)
 }
 
 // NewInProcess returns a machine. Call PinUTC first when the process may run in another time zone.
 func NewInProcess() *InProcess {
 	m := &InProcess{}
-	m.preludes = map[int]func() (*goja.Program, error){
-		1: sync.OnceValues(func() (*goja.Program, error) { return compilePrelude("prelude_v1", preludeV1) }),
+	m.engines = map[int]func() (*engine, error){
+		1: sync.OnceValues(func() (*engine, error) { return m.load(1, "prelude_v1", preludeV1) }),
 	}
 	m.globals = sync.OnceValues(m.globalNames)
 	return m
@@ -42,7 +49,7 @@ func PinUTC() { time.Local = time.UTC }
 // ErrTimeZone: the process does not run in UTC, so replays on other machines would differ.
 var ErrTimeZone = errors.New("jsvm: process is not in UTC: call jsvm.PinUTC first in main")
 
-func compilePrelude(name, source string) (*goja.Program, error) {
+func (m *InProcess) load(number int, name, source string) (*engine, error) {
 	ast, err := parser.ParseFile(nil, name, source, 0, parser.WithDisableSourceMaps)
 	if err != nil {
 		return nil, fmt.Errorf("jsvm: parse %s: %w", name, err)
@@ -51,7 +58,11 @@ func compilePrelude(name, source string) (*goja.Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jsvm: compile %s: %w", name, err)
 	}
-	return program, nil
+	layout, err := newLayout()
+	if err != nil {
+		return nil, err
+	}
+	return &engine{prelude: program, layout: layout, pristine: m.survey(number)}, nil
 }
 
 // Open implements Machine.
@@ -70,15 +81,15 @@ func (m *InProcess) open(setup Setup) (s *session, err error) {
 	if !inUTC() {
 		return nil, ErrTimeZone
 	}
-	engine := setup.Engine
-	if engine == 0 {
-		engine = Engine
+	number := setup.Engine
+	if number == 0 {
+		number = Engine
 	}
-	prelude, ok := m.preludes[engine]
+	load, ok := m.engines[number]
 	if !ok {
-		return nil, fmt.Errorf("%w: engine %d, this binary has 1 to %d", ErrEngine, engine, Engine)
+		return nil, fmt.Errorf("%w: engine %d, this binary has 1 to %d", ErrEngine, number, Engine)
 	}
-	program, err := prelude()
+	e, err := load()
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +98,7 @@ func (m *InProcess) open(setup Setup) (s *session, err error) {
 			s, err = nil, fmt.Errorf("jsvm: open session: %v", x)
 		}
 	}()
-	return newSession(setup, program)
+	return newSession(setup, e)
 }
 
 func inUTC() bool {

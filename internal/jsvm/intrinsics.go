@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 
 	"github.com/dop251/goja"
 )
@@ -12,102 +13,85 @@ import (
 // looks into values goes through them and through goja's Go API, never through what a script may have
 // replaced: looking at a value runs no user code.
 type intrinsics struct {
-	vm *goja.Runtime
+	vm     *goja.Runtime
+	layout *layout
 
-	describe, ownKeys, isExtensible, define, create, setPrototypeOf, preventExtensions goja.Callable
-	toSource, stringify, parse, makeError                                              goja.Callable
-	mapForEach, mapSet, setForEach, setAdd, getTime, thisNumber, keyFor, symbolFor     goja.Callable
-	source, typedName, typedBuffer, typedOffset, typedLength                           goja.Callable
-	viewBuffer, viewOffset, viewLength                                                 goja.Callable
+	describe, ownKeys, isExtensible, preventExtensions, stringify, parse, keyFor, symbolFor goja.Callable
+	toSource, mapForEach, mapSet, setForEach, setAdd, getTime, source, hiddenPrototypes     goja.Callable
 
 	constructors map[string]*goja.Object
-	brands       map[string]goja.Callable // methods that fail on anything but their own kind
-	flags        []flagGetter
-
-	roots  []*goja.Object // intrinsic objects by which native values are named
-	others []*goja.Object
+	wrappers     []*goja.Object // what the prelude put in the place of built-ins
 
 	objectProto, arrayProto, functionProto *goja.Object
 }
 
-type flagGetter struct {
-	letter string
-	get    goja.Callable
-}
-
 // runPrelude sets the session's globals up and captures what the Go side needs.
-func (s *session) runPrelude(program *goja.Program) (*intrinsics, error) {
-	js := &intrinsics{vm: s.vm, constructors: map[string]*goja.Object{}}
+func (s *session) runPrelude(program *goja.Program) error {
+	s.js = &intrinsics{vm: s.vm, layout: s.layout, constructors: map[string]*goja.Object{}}
 	v, err := s.vm.RunProgram(program)
 	if err != nil {
-		return nil, fmt.Errorf("jsvm: load prelude: %w", err)
+		return fmt.Errorf("jsvm: load prelude: %w", err)
 	}
 	setup, ok := goja.AssertFunction(v)
 	if !ok {
-		return nil, errors.New("jsvm: prelude is not a function")
+		return errors.New("jsvm: prelude is not a function")
 	}
 	host := s.vm.NewObject()
-	for name, f := range map[string]any{
-		"kind":         func(call goja.FunctionCall) goja.Value { return s.vm.ToValue(js.kind(call.Argument(0))) },
-		"intrinsics":   js.note,
-		"evaluate":     s.evaluate,
-		"makeFunction": s.makeFunction,
-		"checkJSON":    s.checkJSON,
-	} {
-		if err := host.Set(name, f); err != nil {
-			return nil, fmt.Errorf("jsvm: set host.%s: %w", name, err)
+	for _, f := range s.preludeHosts() {
+		if err := host.Set(f.name, f.call); err != nil {
+			return fmt.Errorf("jsvm: set host.%s: %w", f.name, err)
 		}
 	}
 	out, err := setup(goja.Undefined(), host)
 	if err != nil {
-		return nil, fmt.Errorf("jsvm: run prelude: %w", err)
+		return fmt.Errorf("jsvm: run prelude: %w", err)
 	}
-	return js, js.capture(out.ToObject(s.vm))
+	return s.js.capture(out.ToObject(s.vm))
 }
 
-func (js *intrinsics) note(call goja.FunctionCall) goja.Value {
-	for i, list := range []*[]*goja.Object{&js.roots, &js.others} {
-		array := call.Argument(i).ToObject(js.vm)
-		for j := range int(array.Get("length").ToInteger()) {
-			*list = append(*list, array.Get(fmt.Sprint(j)).ToObject(js.vm))
-		}
-	}
-	return goja.Undefined()
-}
-
+// capture takes what the prelude gives: functions, methods, constructors, wrappers.
 func (js *intrinsics) capture(o *goja.Object) error {
-	for name, target := range map[string]*goja.Callable{
-		"describe": &js.describe, "ownKeys": &js.ownKeys, "isExtensible": &js.isExtensible, "define": &js.define,
-		"create": &js.create, "setPrototypeOf": &js.setPrototypeOf, "preventExtensions": &js.preventExtensions,
-		"toSource": &js.toSource, "stringify": &js.stringify, "parse": &js.parse, "makeError": &js.makeError,
-		"mapForEach": &js.mapForEach, "mapSet": &js.mapSet, "setForEach": &js.setForEach, "setAdd": &js.setAdd,
-		"getTime": &js.getTime, "thisNumber": &js.thisNumber, "keyFor": &js.keyFor, "symbolFor": &js.symbolFor,
-		"source": &js.source, "typedName": &js.typedName, "typedBuffer": &js.typedBuffer, "typedOffset": &js.typedOffset,
-		"typedLength": &js.typedLength, "viewBuffer": &js.viewBuffer, "viewOffset": &js.viewOffset, "viewLength": &js.viewLength,
+	next := 0
+	take := func() goja.Value {
+		next++
+		return o.Get(strconv.Itoa(next - 1))
+	}
+	for _, target := range []*goja.Callable{
+		&js.describe, &js.ownKeys, &js.isExtensible, &js.preventExtensions,
+		&js.stringify, &js.parse, &js.keyFor, &js.symbolFor, &js.hiddenPrototypes,
 	} {
-		f, ok := goja.AssertFunction(o.Get(name))
+		f, ok := goja.AssertFunction(take())
 		if !ok {
-			return fmt.Errorf("jsvm: prelude does not give %s", name)
+			return fmt.Errorf("jsvm: prelude does not give function %d", next)
 		}
 		*target = f
 	}
-	for _, name := range []string{"RegExp", "Map", "Set", "Date", "Error", "BigInt", "Array"} {
-		js.constructors[name] = o.Get(name).ToObject(js.vm)
+	for _, target := range []*goja.Callable{
+		&js.toSource, &js.mapForEach, &js.mapSet, &js.setForEach, &js.setAdd, &js.getTime, &js.source,
+	} {
+		if *target = method(take()); *target == nil {
+			return fmt.Errorf("jsvm: prelude does not give method %d", next)
+		}
 	}
-	js.brands = map[string]goja.Callable{"DataView": js.viewLength}
-	for _, name := range []string{"WeakMap", "WeakSet"} {
-		js.brands[name], _ = goja.AssertFunction(o.Get(name))
+	for _, name := range []string{"RegExp", "Map", "Set", "Date", "Error", "BigInt", "Array", "Function"} {
+		js.constructors[name] = take().ToObject(js.vm)
 	}
-	flags := o.Get("flags").ToObject(js.vm)
-	for i := range int(flags.Get("length").ToInteger()) {
-		pair := flags.Get(fmt.Sprint(i)).ToObject(js.vm)
-		get, _ := goja.AssertFunction(pair.Get("1"))
-		js.flags = append(js.flags, flagGetter{pair.Get("0").String(), get})
+	for v := take(); v != nil; v = take() {
+		js.wrappers = append(js.wrappers, v.ToObject(js.vm))
 	}
 	js.objectProto = js.vm.NewObject().Prototype()
 	js.arrayProto = js.vm.NewArray().Prototype()
 	js.functionProto = js.constructors["Map"].Prototype()
 	return nil
+}
+
+// method makes a function of its this and its arguments; nil when v is no function.
+func method(v goja.Value) goja.Callable {
+	f, ok := goja.AssertFunction(v)
+	if !ok {
+		return nil
+	}
+	return func(_ goja.Value, args ...goja.Value) (goja.Value, error) { return f(args[0], args[1:]...) }
 }
 
 // call runs a captured native.
@@ -160,18 +144,33 @@ func (js *intrinsics) kind(v goja.Value) string {
 		if _, callable := goja.AssertFunction(o); callable {
 			return "Function" // async arrows have no class of their own
 		}
-		return js.must(js.typedName, o).String()
+		if v, ok := js.layout.view(o); ok {
+			return js.constructorName(v.constructor)
+		}
+		return class
 	}
 	if proto := o.Prototype(); proto == nil || proto == js.objectProto {
 		return class
 	}
-	// goja gives these the class of plain objects; only their own methods can tell.
-	for name, probe := range js.brands {
-		if _, err := probe(goja.Undefined(), o, js.vm.ToValue(0)); err == nil {
-			return name
-		}
+	switch js.layout.kindOf(o) { // goja gives these the class of plain objects
+	case "weakMapObject":
+		return "WeakMap"
+	case "weakSetObject":
+		return "WeakSet"
+	case "dataViewObject":
+		return "DataView"
 	}
 	return class
+}
+
+// constructorName is what goja calls a built-in constructor.
+func (js *intrinsics) constructorName(ctor *goja.Object) (name string) {
+	js.layout.eachIntrinsic(js.vm, func(field string, o *goja.Object) {
+		if o == ctor {
+			name = field
+		}
+	})
+	return name
 }
 
 // property is one own property, read without running a getter.
@@ -248,11 +247,5 @@ func (js *intrinsics) entries(each goja.Callable, o *goja.Object) [][2]goja.Valu
 
 // regexp reads a regular expression's source and flags from its internal slots.
 func (js *intrinsics) regexp(o *goja.Object) (source, flags string) {
-	source = hideSuffix(js.must(js.source, o).String())
-	for _, f := range js.flags {
-		if js.must(f.get, o).ToBoolean() {
-			flags += f.letter
-		}
-	}
-	return source, flags
+	return hideSuffix(js.must(js.source, o).String()), js.layout.flags(o)
 }

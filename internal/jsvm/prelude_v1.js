@@ -1,41 +1,46 @@
-// Prelude 1: what goja lacks or gets wrong, then the intrinsics are locked. It never changes once released:
-// a suspended cell is replayed under the prelude that it started with. Everything it needs is captured here,
-// before any code of a cell runs.
+// Prelude 1: what goja lacks or gets wrong, then the intrinsics are closed. It never changes once released:
+// a suspended cell is replayed under the prelude that it started with. Every session runs it, so what only
+// some cells need is made when it is first used.
 (function (host) {
 'use strict';
-const NativeRegExp = RegExp, NativeMap = Map, NativeSet = Set, NativePromise = Promise, NativeDate = Date, NativeError = Error;
-const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, create, preventExtensions, keys, is } = Object;
+const NativeRegExp = RegExp, NativeMap = Map, NativeSet = Set, NativeDate = Date, NativeError = Error;
+const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, create, preventExtensions, keys, is, freeze } = Object;
 const { ownKeys, construct, apply } = Reflect;
-const isArray = Array.isArray, floor = Math.floor, abs = Math.abs, fromCharCode = String.fromCharCode;
+const isArray = Array.isArray, floor = Math.floor;
 const bindCall = Function.prototype.bind.bind(Function.prototype.call);
-const charCodeAt = bindCall(String.prototype.charCodeAt), strSlice = bindCall(String.prototype.slice), indexOf = bindCall(String.prototype.indexOf);
-const push = bindCall(Array.prototype.push), join = bindCall(Array.prototype.join), split = bindCall(String.prototype.split);
-const mapGet = bindCall(Map.prototype.get), mapSet = bindCall(Map.prototype.set), mapHas = bindCall(Map.prototype.has), mapForEach = bindCall(Map.prototype.forEach);
-const setAdd = bindCall(Set.prototype.add), setForEach = bindCall(Set.prototype.forEach);
-const then = bindCall(Promise.prototype.then), resolveOf = Promise.resolve.bind(Promise);
-const getTime = bindCall(Date.prototype.getTime), numToString = bindCall(Number.prototype.toString), toFixed = bindCall(Number.prototype.toFixed);
-const toLowerCase = bindCall(String.prototype.toLowerCase), padStart = bindCall(String.prototype.padStart), replaceAll = bindCall(String.prototype.replaceAll);
-const wmGet = bindCall(WeakMap.prototype.get), wmSet = bindCall(WeakMap.prototype.set);
+const strSlice = bindCall(String.prototype.slice), indexOf = bindCall(String.prototype.indexOf), push = bindCall(Array.prototype.push);
+const MapMethods = Map.prototype, SetMethods = Set.prototype, getTime = Date.prototype.getTime;
+const { get: mapGet, set: mapSet, has: mapHas, forEach: mapForEach } = MapMethods, { add: setAdd, forEach: setForEach } = SetMethods;
 
-const hide = (target, name, value) => defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
+const { hide, install } = host; // define hidden properties: always, or those that are missing
 // Methods are written as object methods, so that like native ones they are no constructors.
-const install = (target, methods) => {
-  for (const name of ownKeys(methods)) {
-    if (getOwnPropertyDescriptor(target, name) === undefined || methods.__replace === true) {
-      if (name !== '__replace') hide(target, name, methods[name]);
-    }
-  }
-};
+const once = (make) => { let made; return () => made === undefined ? (made = make()) : made; };
+// A global class that is made when it is first read, and closed.
+const lazily = (name, make) => defineProperty(globalThis, name, {
+  get() {
+    const made = make()[name];
+    freeze(made.prototype); freeze(made);
+    host.made(name, made);
+    hide(globalThis, name, made);
+    return made;
+  },
+  set(value) { defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable: true }); },
+  enumerable: false, configurable: true,
+});
+const util = once(() => ({
+  charCodeAt: bindCall(String.prototype.charCodeAt), fromCharCode: String.fromCharCode, join: bindCall(Array.prototype.join), split: bindCall(String.prototype.split),
+  toLowerCase: bindCall(String.prototype.toLowerCase), padStart: bindCall(String.prototype.padStart), replaceAll: bindCall(String.prototype.replaceAll),
+  numToString: bindCall(Number.prototype.toString), toFixed: bindCall(Number.prototype.toFixed), abs: Math.abs, exec: bindCall(NativeRegExp.prototype.exec),
+}));
 
 // --- symbols ---
-for (const name of ['asyncIterator', 'dispose', 'asyncDispose']) {
-  if (!(name in Symbol)) defineProperty(Symbol, name, { value: Symbol('Symbol.' + name) });
-}
+host.fix(Symbol, 'asyncIterator', Symbol('Symbol.asyncIterator'));
+host.fix(Symbol, 'dispose', Symbol('Symbol.dispose'));
+host.fix(Symbol, 'asyncDispose', Symbol('Symbol.asyncDispose'));
 
 // --- regular expressions: \p{…} matches only on the backtracking path, which a look-ahead selects ---
 const suffix = '(?=)';
-const nativeSource = bindCall(getOwnPropertyDescriptor(RegExp.prototype, 'source').get);
-const nativeUnicode = bindCall(getOwnPropertyDescriptor(RegExp.prototype, 'unicode').get);
+const nativeSource = getOwnPropertyDescriptor(RegExp.prototype, 'source').get;
 const needsSuffix = (source, flags) => indexOf(flags, 'u') >= 0 && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0);
 const visibleSource = (source) => source.length > 4 && strSlice(source, -4) === suffix && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0) ? strSlice(source, 0, -4) : source;
 const RegExpWrapper = function RegExp(pattern, flags) {
@@ -52,7 +57,7 @@ defineProperty(RegExpWrapper, 'length', { value: 2 });
 defineProperty(RegExpWrapper, Symbol.species, getOwnPropertyDescriptor(NativeRegExp, Symbol.species));
 hide(RegExpWrapper.prototype, 'constructor', RegExpWrapper);
 hide(globalThis, 'RegExp', RegExpWrapper);
-defineProperty(RegExp.prototype, 'source', { configurable: true, enumerable: false, get: function () { return this === NativeRegExp.prototype ? '(?:)' : visibleSource(nativeSource(this)); } });
+defineProperty(RegExp.prototype, 'source', { configurable: true, enumerable: false, get: function () { return this === NativeRegExp.prototype ? '(?:)' : visibleSource(apply(nativeSource, this, [])); } });
 const regexpMethods = { toString() { return `/${this.source}/${this.flags}`; } };
 hide(RegExp.prototype, 'toString', regexpMethods.toString);
 install(RegExp, {
@@ -65,6 +70,8 @@ install(RegExp, {
 });
 
 // --- numbers and dates as text ---
+const locale = once(() => {
+const { split, toLowerCase, toFixed, padStart, join, abs } = util();
 const separators = (locales) => {
   const tag = toLowerCase(`${isArray(locales) ? locales[0] ?? 'en-US' : locales ?? 'en-US'}`);
   switch (split(tag, '-')[0]) {
@@ -118,7 +125,7 @@ const dayNames = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Frida
 const two = (n) => (n < 10 ? '0' : '') + n;
 // Dates are formatted as en-US in UTC, whatever the locale; the common options are honoured.
 const formatDate = (date, options, date0, time0) => {
-  const t = getTime(date);
+  const t = apply(getTime, date, []);
   if (t !== t) return 'Invalid Date';
   const d = new NativeDate(t), given = options ?? {};
   if (given.timeZone !== undefined && given.timeZone !== 'UTC' && given.timeZone !== 'GMT') throw new RangeError(`Time zone ${given.timeZone} is not available: cells run in UTC`);
@@ -160,18 +167,26 @@ const formatDate = (date, options, date0, time0) => {
   }
   return join(parts, ds === 'long' || ds === 'full' ? ' at ' : ', ');
 };
-const thisNumber = bindCall(Number.prototype.valueOf), thisBigInt = bindCall(BigInt.prototype.valueOf);
-hide(Number.prototype, 'toLocaleString', { toLocaleString(locales, options) { return formatNumber(thisNumber(this), locales, options); } }.toLocaleString);
-hide(BigInt.prototype, 'toLocaleString', { toLocaleString(locales) {
-  const text = `${thisBigInt(this)}`, negative = text[0] === '-';
-  return (negative ? '-' : '') + group(negative ? strSlice(text, 1) : text, separators(locales)[0]);
-} }.toLocaleString);
-const dateMethods = {
-  toLocaleString(locales, options) { return formatDate(this, options, true, true); },
-  toLocaleDateString(locales, options) { return formatDate(this, options, true, false); },
-  toLocaleTimeString(locales, options) { return formatDate(this, options, false, true); },
+return { separators, group, formatNumber, formatDate };
+});
+const thisNumber = Number.prototype.valueOf, thisBigInt = BigInt.prototype.valueOf;
+const textMethods = {
+  number: { toLocaleString(locales, options) { return locale().formatNumber(apply(thisNumber, this, []), locales, options); } },
+  bigint: { toLocaleString(locales) {
+    const text = `${apply(thisBigInt, this, [])}`, negative = text[0] === '-';
+    return (negative ? '-' : '') + locale().group(negative ? strSlice(text, 1) : text, locale().separators(locales)[0]);
+  } },
+  date: {
+    toLocaleString(locales, options) { return locale().formatDate(this, options, true, true); },
+    toLocaleDateString(locales, options) { return locale().formatDate(this, options, true, false); },
+    toLocaleTimeString(locales, options) { return locale().formatDate(this, options, false, true); },
+  },
 };
-for (const name of keys(dateMethods)) hide(Date.prototype, name, dateMethods[name]);
+hide(Number.prototype, 'toLocaleString', textMethods.number.toLocaleString);
+hide(BigInt.prototype, 'toLocaleString', textMethods.bigint.toLocaleString);
+hide(Date.prototype, 'toLocaleString', textMethods.date.toLocaleString);
+hide(Date.prototype, 'toLocaleDateString', textMethods.date.toLocaleDateString);
+hide(Date.prototype, 'toLocaleTimeString', textMethods.date.toLocaleTimeString);
 
 // --- newer built-ins ---
 install(Promise, {
@@ -201,8 +216,8 @@ install(Map, {
     let i = 0;
     for (const item of items) {
       const key = f(item, i++);
-      if (!mapHas(out, key)) mapSet(out, key, []);
-      push(mapGet(out, key), item);
+      if (!apply(mapHas, out, [key])) apply(mapSet, out, [key, []]);
+      push(apply(mapGet, out, [key]), item);
     }
     return out;
   },
@@ -263,6 +278,8 @@ if (typeof globalThis.Iterator === 'undefined') {
 }
 
 // --- bytes and text ---
+const bytes = once(() => {
+const { charCodeAt, fromCharCode, toLowerCase, join } = util();
 const utf8 = (text) => {
   const out = [];
   for (let i = 0; i < text.length; i++) {
@@ -318,7 +335,7 @@ class TextDecoder {
 }
 const digits64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const invalidCharacter = (message) => { const e = new NativeError(message); hide(e, 'name', 'InvalidCharacterError'); return e; };
-const globals = {
+return { utf8, fromUtf8, TextEncoder, TextDecoder,
   btoa(text) {
     const s = `${text}`, out = [];
     for (let i = 0; i < s.length; i += 3) {
@@ -343,28 +360,36 @@ const globals = {
     }
     return join(out, '');
   },
+};
+});
+lazily('TextEncoder', bytes);
+lazily('TextDecoder', bytes);
+const then = Promise.prototype.then, promise = Promise.resolve();
+install(globalThis, {
+  btoa(text) { return bytes().btoa(text); },
+  atob(text) { return bytes().atob(text); },
   queueMicrotask(f) {
     if (typeof f !== 'function') throw new TypeError('queueMicrotask expects a function');
-    then(resolveOf(), () => { f(); });
+    apply(then, promise, [() => { f(); }]);
   },
-  structuredClone(value) { return clone(value, new NativeMap()); },
-};
-for (const name of keys(globals)) hide(globalThis, name, globals[name]);
-hide(globalThis, 'TextEncoder', TextEncoder);
-hide(globalThis, 'TextDecoder', TextDecoder);
+  structuredClone(value) { return cloner()(value, new NativeMap()); },
+});
 
+// --- structuredClone ---
+const cloner = once(() => {
+const errorTypes = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 const dataCloneError = (what) => { const e = new NativeError(`${what} could not be cloned.`); hide(e, 'name', 'DataCloneError'); return e; };
 const clone = (value, seen) => {
   if (typeof value === 'function' || typeof value === 'symbol') throw dataCloneError(typeof value === 'function' ? `function ${value.name}` : 'A symbol');
   if (typeof value !== 'object' || value === null) return value;
-  if (mapHas(seen, value)) return mapGet(seen, value);
-  const note = (copy) => { mapSet(seen, value, copy); return copy; };
+  if (apply(mapHas, seen, [value])) return apply(mapGet, seen, [value]);
+  const note = (copy) => { apply(mapSet, seen, [value, copy]); return copy; };
   const kind = host.kind(value);
   switch (kind) {
-    case 'Date': return note(new NativeDate(getTime(value)));
+    case 'Date': return note(new NativeDate(apply(getTime, value, [])));
     case 'RegExp': return note(new RegExpWrapper(value.source, value.flags));
-    case 'Map': { const copy = note(new NativeMap()); const list = []; mapForEach(value, (v, k) => { push(list, [k, v]); }); for (let i = 0; i < list.length; i++) mapSet(copy, clone(list[i][0], seen), clone(list[i][1], seen)); return copy; }
-    case 'Set': { const copy = note(new NativeSet()); const list = []; setForEach(value, (v) => { push(list, v); }); for (let i = 0; i < list.length; i++) setAdd(copy, clone(list[i], seen)); return copy; }
+    case 'Map': { const copy = note(new NativeMap()); const list = []; apply(mapForEach, value, [(v, k) => { push(list, [k, v]); }]); for (let i = 0; i < list.length; i++) apply(mapSet, copy, [clone(list[i][0], seen), clone(list[i][1], seen)]); return copy; }
+    case 'Set': { const copy = note(new NativeSet()); const list = []; apply(setForEach, value, [(v) => { push(list, v); }]); for (let i = 0; i < list.length; i++) apply(setAdd, copy, [clone(list[i], seen)]); return copy; }
     case 'ArrayBuffer': return note(value.slice(0));
     case 'Number': case 'String': case 'Boolean': case 'BigInt': return note(Object(value.valueOf()));
     case 'Error': {
@@ -389,9 +414,12 @@ const clone = (value, seen) => {
   for (const key of keys(value)) defineProperty(copy, key, { value: clone(value[key], seen), writable: true, enumerable: true, configurable: true });
   return copy;
 };
-const errorTypes = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+return clone;
+});
 
 // --- URLs ---
+const addresses = once(() => {
+const { charCodeAt, fromCharCode, toLowerCase, join, split, replaceAll, numToString, exec } = util(), { utf8, fromUtf8 } = bytes();
 const encodeComponent = (text) => {
   let out = '';
   for (const b of utf8(text)) {
@@ -467,7 +495,6 @@ const attach = URLSearchParams.attach;
 delete URLSearchParams.attach;
 hide(URLSearchParams.prototype, Symbol.iterator, URLSearchParams.prototype.entries);
 const ports = { __proto__: null, 'http:': '80', 'https:': '443', 'ws:': '80', 'wss:': '443', 'ftp:': '21', 'file:': '' };
-const exec = bindCall(NativeRegExp.prototype.exec);
 const schemeForm = /^([a-zA-Z][a-zA-Z0-9+.-]*):/, authorityForm = /^([^\/?#]*)([^?#]*)(\?[^#]*)?(#[\s\S]*)?$/, pathForm = /^([^?#]*)(\?[^#]*)?(#[\s\S]*)?$/;
 const normalPath = (path) => {
   const out = [], parts = split(path, '/');
@@ -565,14 +592,16 @@ class URL {
   toString() { return this.href; }
   toJSON() { return this.href; }
 }
-hide(globalThis, 'URL', URL);
-hide(globalThis, 'URLSearchParams', URLSearchParams);
+return { URL, URLSearchParams };
+});
+lazily('URL', addresses);
+lazily('URLSearchParams', addresses);
 
 // --- eval: off unless allowed; then it runs in the global scope, through the same checks as a cell ---
 const AsyncFunction = getPrototypeOf(async function () {}).constructor, GeneratorFunction = getPrototypeOf(function* () {}).constructor;
 const makers = [['Function', Function.prototype, 'function'], ['AsyncFunction', AsyncFunction.prototype, 'async function'], ['GeneratorFunction', GeneratorFunction.prototype, 'function*']];
 for (const [name, prototype, keyword] of makers) {
-  const maker = { [name]: function (...args) { return host.makeFunction(keyword, args.length === 0 ? '' : `${args[args.length - 1]}`, join(args.slice(0, -1).map((a) => `${a}`), ',')); } }[name];
+  const maker = { [name]: function (...args) { return host.makeFunction(keyword, args.length === 0 ? '' : `${args[args.length - 1]}`, util().join(args.slice(0, -1).map((a) => `${a}`), ',')); } }[name];
   maker.prototype = prototype;
   defineProperty(maker, 'prototype', { writable: false, enumerable: false });
   defineProperty(maker, 'length', { value: 1 });
@@ -582,48 +611,22 @@ for (const [name, prototype, keyword] of makers) {
 }
 hide(globalThis, 'eval', { eval(source) { return typeof source === 'string' ? host.evaluate(source) : source; } }.eval);
 
-// --- bounds that are cheap to have ---
+// --- bounds: native code that is asked for too much cannot be interrupted, or ends the process ---
 const parse = JSON.parse;
-hide(JSON, 'parse', { parse(text, reviver) { const s = `${text}`; host.checkJSON(s); return reviver === undefined ? parse(s) : parse(s, reviver); } }.parse);
+host.bound();
 
-// --- lock: additions to and replacements of intrinsics throw instead of being lost with the VM.
-// A read-only inherited property cannot be assigned on objects below it, so what every object, function and
-// error inherits stays writable; the codec compares those when a cell has ended. ---
-const TypedArray = getPrototypeOf(Uint8Array);
-const roots = [Object, Function, Array, String, Number, Boolean, Symbol, BigInt, RegExp, NativeRegExp, Date, Promise, Map, Set, WeakMap, WeakSet,
-  Error, AggregateError, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
-  ArrayBuffer, DataView, TypedArray, Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array, BigInt64Array, BigUint64Array,
-  Proxy, Math, JSON, Reflect, Iterator, TextEncoder, TextDecoder, URL, URLSearchParams, AsyncFunction.prototype.constructor, GeneratorFunction.prototype.constructor];
-const others = [IteratorPrototype, AsyncFunction.prototype, GeneratorFunction.prototype, GeneratorFunction.prototype.prototype,
-  getPrototypeOf([][Symbol.iterator]()), getPrototypeOf(new Map()[Symbol.iterator]()), getPrototypeOf(new Set()[Symbol.iterator]()), getPrototypeOf(''[Symbol.iterator]())];
-const freeze = Object.freeze;
-const lock = (o) => {
-  if (o === Object.prototype || o === Function.prototype || o === Error.prototype || getPrototypeOf(o) === Error.prototype) preventExtensions(o);
-  else freeze(o);
-};
-host.intrinsics(roots, others);
-for (const o of roots) { if (typeof o === 'function' && o.prototype) lock(o.prototype); lock(o); }
-for (const o of others) lock(o);
+// --- close: additions to intrinsics throw instead of being lost with the VM. What a cell replaces, and
+// what it adds to rarer intrinsics, is noted when the cell has ended. ---
+host.close(preventExtensions,
+  [Object, Function, Array, String, Number, Boolean, Symbol, BigInt, RegExp, NativeRegExp, Date, Promise, Map, Set, Error, RangeError, ReferenceError, SyntaxError, TypeError],
+  [Math, JSON, Reflect, Iterator, IteratorPrototype, AsyncFunction, GeneratorFunction, AsyncFunction.prototype, GeneratorFunction.prototype]);
 
-return {
-  describe: getOwnPropertyDescriptor, ownKeys, isExtensible: Object.isExtensible, define: defineProperty, create, setPrototypeOf, preventExtensions,
-  toSource: bindCall(Function.prototype.toString), stringify: JSON.stringify, parse,
-  mapForEach, mapSet, setForEach, setAdd, getTime, thisNumber, keyFor: Symbol.keyFor, symbolFor: Symbol.for,
-  source: nativeSource, WeakMap: bindCall(WeakMap.prototype.has), WeakSet: bindCall(WeakSet.prototype.has), RegExp: RegExpWrapper, Map: NativeMap, Set: NativeSet, Date: NativeDate, Error: NativeError, BigInt, Array,
-  flags: ['global', 'ignoreCase', 'multiline', 'dotAll', 'unicode', 'sticky'].map((n) => [n === 'sticky' ? 'y' : n === 'dotAll' ? 's' : n[0], bindCall(getOwnPropertyDescriptor(RegExp.prototype, n).get)]),
-  typedName: bindCall(getOwnPropertyDescriptor(TypedArray.prototype, Symbol.toStringTag).get),
-  typedBuffer: bindCall(getOwnPropertyDescriptor(TypedArray.prototype, 'buffer').get),
-  typedOffset: bindCall(getOwnPropertyDescriptor(TypedArray.prototype, 'byteOffset').get),
-  typedLength: bindCall(getOwnPropertyDescriptor(TypedArray.prototype, 'length').get),
-  viewBuffer: bindCall(getOwnPropertyDescriptor(DataView.prototype, 'buffer').get),
-  viewOffset: bindCall(getOwnPropertyDescriptor(DataView.prototype, 'byteOffset').get),
-  viewLength: bindCall(getOwnPropertyDescriptor(DataView.prototype, 'byteLength').get),
-  makeError(name, message, code) {
-    const ctor = errorTypes[name], e = new (ctor === undefined ? NativeError : ctor)(message);
-    if (ctor === undefined) hide(e, 'name', name);
-    hide(e, 'stack', name + ': ' + message);
-    if (code !== '') defineProperty(e, 'code', { value: code, writable: true, enumerable: true, configurable: true });
-    return e;
-  },
-};
+const hiddenPrototypes = () => [IteratorPrototype, AsyncFunction.prototype, GeneratorFunction.prototype, GeneratorFunction.prototype.prototype,
+  getPrototypeOf([][Symbol.iterator]()), getPrototypeOf(new NativeMap()[Symbol.iterator]()), getPrototypeOf(new NativeSet()[Symbol.iterator]()), getPrototypeOf(''[Symbol.iterator]())];
+return [
+  getOwnPropertyDescriptor, ownKeys, Object.isExtensible, preventExtensions, JSON.stringify, parse, Symbol.keyFor, Symbol.for, hiddenPrototypes,
+  Function.prototype.toString, mapForEach, mapSet, setForEach, setAdd, getTime, nativeSource,
+  RegExpWrapper, NativeMap, NativeSet, NativeDate, NativeError, BigInt, Array, Function,
+  RegExpWrapper, Function, AsyncFunction.prototype.constructor, GeneratorFunction.prototype.constructor, Iterator,
+];
 })

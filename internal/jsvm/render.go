@@ -109,8 +109,8 @@ func (r *renderer) object(o *goja.Object, depth int) {
 	case "Error":
 		r.err(o, depth)
 	default:
-		if n := r.js.must(r.js.typedLength, o); kind != "Object" && goja.IsNumber(n) {
-			r.list(o, int(n.ToInteger()), kind+" ", depth)
+		if v, ok := r.js.layout.view(o); ok && v.constructor != nil {
+			r.list(o, v.length, kind+" ", depth)
 			return
 		}
 		r.properties(o, r.prefix(o, kind), nil, depth)

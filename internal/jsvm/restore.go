@@ -19,10 +19,12 @@ type restorer struct {
 	made  map[*goja.Object]goja.Value
 	queue []func() error
 	err   error
+
+	builtins map[string]goja.Value
 }
 
 func (s *session) restore(variables []Variable) error {
-	r := &restorer{s: s, js: s.js, rows: map[string]goja.Value{}, ids: map[string]*goja.Object{}, made: map[*goja.Object]goja.Value{}}
+	r := &restorer{s: s, js: s.js, rows: map[string]goja.Value{}, ids: map[string]*goja.Object{}, made: map[*goja.Object]goja.Value{}, builtins: map[string]goja.Value{}}
 	plain := map[string]bool{}
 	for _, v := range variables {
 		if v.Refused != "" {
@@ -76,7 +78,7 @@ func (r *restorer) define(v Variable) error {
 func (r *restorer) poison(v Variable) error {
 	s := r.s
 	getter := s.vm.ToValue(func(goja.FunctionCall) goja.Value {
-		panic(s.makeError("ReferenceError", v.Refused))
+		panic(s.makeError("ReferenceError", v.Refused, ""))
 	}).(*goja.Object)
 	setter := s.vm.ToValue(func(call goja.FunctionCall) goja.Value {
 		_ = s.vm.GlobalObject().DefineDataProperty(v.Name, call.Argument(0), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
@@ -208,7 +210,7 @@ func (r *restorer) make(o *goja.Object, tag string) (v goja.Value, fill func() e
 	case "$symbolFor":
 		return js.must(js.symbolFor, payload), nil, nil
 	case "$symbol":
-		symbols, _ := r.s.values.baseline["Symbol"].(*goja.Object)
+		symbols, _ := r.builtin("Symbol").(*goja.Object)
 		return js.data(symbols, payload.String()), nil, nil
 	case "$native":
 		v, err = r.native(payload.ToObject(vm))
@@ -234,11 +236,15 @@ func (r *restorer) native(path *goja.Object) (goja.Value, error) {
 	n := r.js.length(path)
 	name := r.get(path, "0").String()
 	if name == "%" {
-		if i := int(r.get(path, "1").String()[0] - 'a'); i < len(r.js.others) {
-			return r.js.others[i], nil
+		list, err := r.js.call(r.js.hiddenPrototypes)
+		if err != nil {
+			return nil, err
+		}
+		if v := r.get(list.ToObject(r.s.vm), strconv.Itoa(int(r.get(path, "1").String()[0]-'a'))); v != nil {
+			return v, nil
 		}
 	}
-	v := r.s.values.baseline[name]
+	v := r.builtin(name)
 	for i := 1; i < n; i++ {
 		o, ok := v.(*goja.Object)
 		if !ok {
@@ -251,6 +257,17 @@ func (r *restorer) native(path *goja.Object) (goja.Value, error) {
 		return nil, fmt.Errorf("jsvm: built-in %s is gone", name)
 	}
 	return v, nil
+}
+
+// builtin is a global of that name. Nothing has run yet that could have replaced it, but a variable of that
+// name may have been restored.
+func (r *restorer) builtin(name string) goja.Value {
+	v, ok := r.builtins[name]
+	if !ok {
+		v = r.s.builtin(r.s.builtinNames(), name)
+		r.builtins[name] = v
+	}
+	return v
 }
 
 // shell makes the empty object with the right internal slots.
@@ -275,7 +292,7 @@ func (r *restorer) shell(o *goja.Object, tag string, payload goja.Value) (*goja.
 		return vm.New(ctors["RegExp"], r.get(parts, "0"), r.get(parts, "1"))
 	case "$error":
 		ctor := ctors["Error"]
-		if c, ok := r.s.values.baseline[payload.String()].(*goja.Object); ok && payload.String() != "" {
+		if c, ok := r.builtin(payload.String()).(*goja.Object); ok && payload.String() != "" {
 			ctor = c
 		}
 		if payload.String() == "AggregateError" {
@@ -287,7 +304,7 @@ func (r *restorer) shell(o *goja.Object, tag string, payload goja.Value) (*goja.
 		return vm.ToValue(vm.NewArrayBuffer(b)).ToObject(vm), err
 	case "$view":
 		parts := payload.ToObject(vm)
-		ctor, ok := r.s.values.baseline[r.get(parts, "0").String()].(*goja.Object)
+		ctor, ok := r.builtin(r.get(parts, "0").String()).(*goja.Object)
 		if !ok {
 			return nil, fmt.Errorf("jsvm: unknown view in a workspace row")
 		}

@@ -17,7 +17,10 @@ type session struct {
 	js     *intrinsics
 	limits Limits
 	grants []Grant
-	hidden [3]goja.Value // the values of hiddenLet, hiddenConst and hiddenClass
+	layout *layout
+	// pristine describes the built-ins as they were; made when it is first needed.
+	pristine func() (*pristine, error)
+	hidden   [3]goja.Value // the values of hiddenLet, hiddenConst and hiddenClass
 
 	now    int64
 	random uint64
@@ -35,11 +38,13 @@ type session struct {
 // ErrSession: the session was closed, was aborted, or is not in a state that allows the call.
 var ErrSession = errors.New("jsvm: session cannot do that")
 
-func newSession(setup Setup, prelude *goja.Program) (*session, error) {
+func newSession(setup Setup, e *engine) (*session, error) {
 	s := &session{
 		vm:      goja.New(),
 		limits:  setup.Limits.WithDefaults(),
 		grants:  setup.Grants,
+		layout:  e.layout,
+		values:  newWorkspace(setup.Variables),
 		sources: map[string]*callable{},
 		classes: map[*goja.Object]*classNote{},
 	}
@@ -47,20 +52,16 @@ func newSession(setup Setup, prelude *goja.Program) (*session, error) {
 	s.vm.SetTimeSource(func() time.Time { return time.UnixMilli(s.now).UTC() })
 	s.vm.SetRandSource(s.float)
 	s.vm.SetPromiseRejectionTracker(s.trackRejection)
-	js, err := s.runPrelude(prelude)
-	if err != nil {
+	s.pristine = e.pristine
+	if err := s.runPrelude(e.prelude); err != nil {
 		return nil, err
 	}
-	s.js = js
 	s.vm.SetMaxCallStackSize(s.limits.CallStack)
 	if err := s.installHosts(); err != nil {
 		return nil, err
 	}
 	s.hidden = s.hiddenValues()
-	if s.values, err = newWorkspace(s, setup.Variables); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s, s.restore(setup.Variables)
 }
 
 // float is SplitMix64: our own, because the algorithm is part of what a replay repeats.
@@ -313,11 +314,7 @@ func (s *session) settle(d Delivery) error {
 		}
 		fault = &Error{Name: "Error", Message: fmt.Sprintf("the result of %s is not JSON: %v", call.name, err)}
 	}
-	v, err := s.js.call(s.js.makeError, s.vm.ToValue(fault.Name), s.vm.ToValue(fault.Message), s.vm.ToValue(fault.Code))
-	if err != nil {
-		return err
-	}
-	return call.reject(v)
+	return call.reject(s.makeError(fault.Name, fault.Message, fault.Code))
 }
 
 // admit bounds what a cell may be given.

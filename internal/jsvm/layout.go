@@ -1,0 +1,269 @@
+package jsvm
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"unsafe"
+
+	"github.com/dop251/goja"
+	"github.com/dop251/goja/unistring"
+)
+
+// layout reads three things that goja keeps to itself: which built-ins a VM has made so far, which of their
+// properties, and by what code. goja makes built-ins when they are first touched, and asking through its API
+// would make them all, which costs more than everything else a session does. The layout is found by name,
+// once per machine, and checked; with a goja that is made differently no session opens.
+// It only reads.
+type layout struct {
+	self       int     // field of goja.Object
+	global     uintptr // of Runtime.global
+	intrinsics []intrinsicField
+	property   reflect.Type // *goja.valueProperty
+	shapes     sync.Map     // reflect.Type → *shape
+}
+
+type intrinsicField struct {
+	name string
+	at   uintptr
+}
+
+// shape says where the fields of one kind of object are; -1 where it has none.
+type shape struct {
+	name                                       string
+	values, symbols, extensible, code, program int
+	buffer, constructor, length, from, size    int // of a view
+}
+
+// rawProperty mirrors goja.valueProperty, rawEntry goja.mapEntry.
+type rawProperty struct {
+	value                                        goja.Value
+	writable, configurable, enumerable, accessor bool
+	getterFunc, setterFunc                       *goja.Object
+}
+
+type rawEntry struct {
+	key, value         goja.Value
+	iterPrev, iterNext *rawEntry
+}
+
+var errLayout = errors.New("jsvm: goja is made differently than this package knows")
+
+func newLayout() (*layout, error) {
+	l := &layout{}
+	self, ok := reflect.TypeFor[goja.Object]().FieldByName("self")
+	global, ok2 := reflect.TypeFor[goja.Runtime]().FieldByName("global")
+	if !ok || !ok2 || len(self.Index) != 1 {
+		return nil, fmt.Errorf("%w: no self or global", errLayout)
+	}
+	l.self, l.global = self.Index[0], global.Offset
+	for i := range global.Type.NumField() {
+		if f := global.Type.Field(i); f.Type == reflect.TypeFor[*goja.Object]() {
+			l.intrinsics = append(l.intrinsics, intrinsicField{f.Name, f.Offset})
+		}
+	}
+	vm := goja.New()
+	f := vm.ToValue(func(goja.FunctionCall) goja.Value { return nil }).(*goja.Object)
+	values := l.values(f)
+	if len(l.intrinsics) < 80 || values == nil || values["name"] == nil {
+		return nil, fmt.Errorf("%w: no intrinsics or values", errLayout)
+	}
+	l.property = reflect.TypeOf(values["name"])
+	if l.property.Kind() != reflect.Pointer || !mirrors(reflect.TypeFor[rawProperty](), l.property.Elem()) {
+		return nil, fmt.Errorf("%w: %s", errLayout, l.property)
+	}
+	s, _ := l.shape(vm.GlobalObject())
+	fn, _ := l.shape(f)
+	if s.values < 0 || s.symbols < 0 || s.extensible < 0 || fn.code < 0 {
+		return nil, fmt.Errorf("%w: objects", errLayout)
+	}
+	return l, l.checkSymbols(vm)
+}
+
+// checkSymbols looks into an ordered map.
+func (l *layout) checkSymbols(vm *goja.Runtime) error {
+	o := vm.NewObject()
+	if err := o.SetSymbol(goja.SymIterator, 7); err != nil {
+		return fmt.Errorf("jsvm: check layout: %w", err)
+	}
+	s, _ := l.shape(o)
+	t := reflect.ValueOf(o).Elem().Field(l.self).Elem().Type().Elem()
+	f, _ := t.FieldByName("symValues")
+	first, ok := f.Type.Elem().FieldByName("iterFirst")
+	if !ok || s.symbols < 0 || !mirrors(reflect.TypeFor[rawEntry](), first.Type.Elem()) {
+		return fmt.Errorf("%w: symbols", errLayout)
+	}
+	n := 0
+	l.eachSymbol(o, func(key *goja.Symbol, v goja.Value) { n++ })
+	if n != 1 {
+		return fmt.Errorf("%w: symbols", errLayout)
+	}
+	return nil
+}
+
+// mirrors tells whether a struct of ours begins like one of goja's. Pointers only need to be pointers.
+func mirrors(ours, theirs reflect.Type) bool {
+	if theirs.Kind() != reflect.Struct || theirs.NumField() < ours.NumField() {
+		return false
+	}
+	for i := range ours.NumField() {
+		a, b := ours.Field(i), theirs.Field(i)
+		same := a.Type == b.Type || a.Type.Kind() == reflect.Pointer && b.Type.Kind() == reflect.Pointer
+		if a.Name != b.Name || a.Offset != b.Offset || !same {
+			return false
+		}
+	}
+	return true
+}
+
+// shape finds the fields of an object's implementation, and where it is.
+func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
+	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem()
+	if impl.Kind() != reflect.Pointer {
+		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, buffer: -1}, nil
+	}
+	t := impl.Type()
+	if s, ok := l.shapes.Load(t); ok {
+		return s.(*shape), impl.UnsafePointer()
+	}
+	s := &shape{name: t.Elem().Name()}
+	s.values = offset(t.Elem(), "values", reflect.TypeFor[map[unistring.String]goja.Value]())
+	s.extensible = offset(t.Elem(), "extensible", reflect.TypeFor[bool]())
+	s.code = offset(t.Elem(), "f", reflect.TypeFor[func(goja.FunctionCall) goja.Value]())
+	s.program = offset(t.Elem(), "prg", reflect.TypeFor[*goja.Program]())
+	number := reflect.TypeFor[int]()
+	s.buffer, s.constructor = offset(t.Elem(), "viewedArrayBuf", nil), offset(t.Elem(), "defaultCtor", reflect.TypeFor[*goja.Object]())
+	s.length, s.from, s.size = offset(t.Elem(), "length", number), offset(t.Elem(), "offset", number), offset(t.Elem(), "elemSize", number)
+	if s.size < 0 {
+		s.length, s.from = offset(t.Elem(), "byteLen", number), offset(t.Elem(), "byteOffset", number)
+	}
+	s.symbols = offset(t.Elem(), "symValues", nil)
+	l.shapes.Store(t, s)
+	return s, impl.UnsafePointer()
+}
+
+// offset of a field, also of an embedded struct; -1 when there is none of that type.
+func offset(t reflect.Type, name string, want reflect.Type) int {
+	f, ok := t.FieldByName(name)
+	if !ok || want != nil && f.Type != want || want == nil && f.Type.Kind() != reflect.Pointer {
+		return -1
+	}
+	at := 0
+	for _, i := range f.Index {
+		if t.Kind() != reflect.Struct { // embedded by pointer: somewhere else
+			return -1
+		}
+		step := t.Field(i)
+		at, t = at+int(step.Offset), step.Type
+	}
+	return at
+}
+
+// eachIntrinsic visits the built-ins that a VM has made.
+func (l *layout) eachIntrinsic(vm *goja.Runtime, f func(name string, o *goja.Object)) {
+	for _, field := range l.intrinsics {
+		if o := *(**goja.Object)(unsafe.Add(unsafe.Pointer(vm), l.global+field.at)); o != nil {
+			f(field.name, o)
+		}
+	}
+}
+
+// values are the properties that an object has made; nil stands for a deleted one.
+func (l *layout) values(o *goja.Object) map[unistring.String]goja.Value {
+	s, at := l.shape(o)
+	if s.values < 0 {
+		return nil
+	}
+	return *(*map[unistring.String]goja.Value)(unsafe.Add(at, s.values))
+}
+
+// eachSymbol visits the properties under symbols that an object has made.
+func (l *layout) eachSymbol(o *goja.Object, f func(key *goja.Symbol, v goja.Value)) {
+	s, at := l.shape(o)
+	if s.symbols < 0 {
+		return
+	}
+	ordered := *(*unsafe.Pointer)(unsafe.Add(at, s.symbols))
+	if ordered == nil {
+		return
+	}
+	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem().Type().Elem()
+	field, _ := impl.FieldByName("symValues")
+	first, _ := field.Type.Elem().FieldByName("iterFirst")
+	for e := *(**rawEntry)(unsafe.Add(ordered, first.Offset)); e != nil; e = e.iterNext {
+		if key, ok := e.key.(*goja.Symbol); ok {
+			f(key, e.value)
+		}
+	}
+}
+
+// raw is a property as goja keeps it.
+func (l *layout) raw(v goja.Value) rawProperty {
+	if reflect.TypeOf(v) == l.property {
+		return *(*rawProperty)(reflect.ValueOf(v).UnsafePointer())
+	}
+	return rawProperty{value: v, writable: true, enumerable: true, configurable: true}
+}
+
+// kindOf is goja's name for the implementation of an object: "mapObject", "weakMapObject", …
+func (l *layout) kindOf(o *goja.Object) string {
+	s, _ := l.shape(o)
+	return s.name
+}
+
+func (l *layout) extensible(o *goja.Object) bool {
+	s, at := l.shape(o)
+	return s.extensible < 0 || *(*bool)(unsafe.Add(at, s.extensible))
+}
+
+// code identifies what a function runs: native code, or a compiled function.
+func (l *layout) code(o *goja.Object) uintptr {
+	s, at := l.shape(o)
+	switch {
+	case s.code >= 0:
+		return reflect.ValueOf(*(*func(goja.FunctionCall) goja.Value)(unsafe.Add(at, s.code))).Pointer()
+	case s.program >= 0:
+		return uintptr(*(*unsafe.Pointer)(unsafe.Add(at, s.program)))
+	}
+	return 0
+}
+
+// view is what a typed array or a DataView looks at.
+type view struct {
+	constructor    *goja.Object // of a typed array
+	buffer         *goja.Object
+	offset, length int // in bytes, and in elements
+}
+
+func (l *layout) view(o *goja.Object) (view, bool) {
+	s, at := l.shape(o)
+	if s.buffer < 0 || s.length < 0 || s.from < 0 {
+		return view{}, false
+	}
+	v := view{offset: *(*int)(unsafe.Add(at, s.from)), length: *(*int)(unsafe.Add(at, s.length))}
+	if s.size >= 0 && s.constructor >= 0 {
+		v.offset *= *(*int)(unsafe.Add(at, s.size))
+		v.constructor = *(**goja.Object)(unsafe.Add(at, s.constructor))
+	}
+	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem().Elem().FieldByName("viewedArrayBuf")
+	if val := offset(impl.Type().Elem(), "val", reflect.TypeFor[*goja.Object]()); val >= 0 {
+		v.buffer = *(**goja.Object)(unsafe.Add(impl.UnsafePointer(), val))
+	}
+	return v, v.buffer != nil
+}
+
+// flags of a regular expression.
+func (l *layout) flags(o *goja.Object) string {
+	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem().Elem().FieldByName("pattern")
+	if impl.Kind() != reflect.Pointer {
+		return ""
+	}
+	out := ""
+	for _, flag := range [][2]string{{"global", "g"}, {"ignoreCase", "i"}, {"multiline", "m"}, {"dotAll", "s"}, {"unicode", "u"}, {"sticky", "y"}} {
+		if f := impl.Elem().FieldByName(flag[0]); f.Kind() == reflect.Bool && f.Bool() {
+			out += flag[1]
+		}
+	}
+	return out
+}
