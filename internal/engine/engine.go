@@ -180,7 +180,7 @@ func (e *Engine) settle(ctx context.Context, r *run, err error) {
 	}
 	switch {
 	case errors.Is(err, jobs.ErrFenced), errors.Is(err, jobs.ErrUnknownOutcome), errors.Is(err, jsvm.ErrEngine),
-		errors.Is(err, ErrLostContact), e.Unavailable(err):
+		errors.Is(err, ErrLostContact), e.Unavailable(err), e.concurrent(err):
 		e.complain(ctx, "job dropped", job, err)
 		return
 	case errors.Is(err, ErrShutdown) || ctx.Err() != nil:

@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -71,12 +74,11 @@ func TestRingOfAnOpenTransactionComesAfterTheRelease(t *testing.T) {
 		t.Fatalf("uncommitted mail was read: %v", mail)
 	}
 	// The open transaction holds nothing that the owner needs: commit and release go through.
-	k.exec("alter role current_user set lock_timeout = '2s'")
-	released, err := k.store.Commit(k.ctx, func() jobs.Commit {
-		c := h.commit(start(1), jobs.Console{Lines: []string{"x"}})
-		c.Release = true
-		return c
-	}())
+	c := h.commit(start(1), jobs.Console{Lines: []string{"x"}})
+	c.Release = true
+	soon, cancel := context.WithTimeout(k.ctx, 5*time.Second)
+	defer cancel()
+	released, err := k.store.Commit(soon, c)
 	if err != nil || !released {
 		t.Fatalf("commit = %v, %v; want released", released, err)
 	}
@@ -165,7 +167,7 @@ func TestDeadOwnerLosesItsJob(t *testing.T) {
 		"gone":   "delete from statek.workers where id = $1",
 	} {
 		for _, swept := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, swept: %t", name, swept), func(t *testing.T) {
 				t.Parallel()
 				k := newJobsKit(t)
 				w1, w2 := k.worker(), k.worker()

@@ -53,13 +53,15 @@ func (s *Store) ring(c jobs.Commit) {
 	}
 }
 
-// outcome tells a refused commit from one that nobody knows about.
+// outcome tells a refused commit from one that nobody knows about. The driver's SafeToRetry is of no use here: it
+// says "conn closed", safe to retry, also when the connection broke while it waited for the reply.
 func outcome(err error, job jobs.ID) error {
 	var pg *pgconn.PgError
+	var connect *pgconn.ConnectError
 	switch {
-	case errors.As(err, &pg) && pg.Code != "57P01" && pg.Code != "57P02" && pg.Code != "57P03":
+	case errors.As(err, &connect):
 		return wrap(err, "commit job %s", job)
-	case pgconn.SafeToRetry(err):
+	case errors.As(err, &pg) && pg.Code != "57P01" && pg.Code != "57P02" && pg.Code != "57P03":
 		return wrap(err, "commit job %s", job)
 	default:
 		return fmt.Errorf("store: commit job %s: %w: %w", job, jobs.ErrUnknownOutcome, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -78,10 +80,15 @@ func Unavailable(err error) bool {
 		return false
 	}
 	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) || pgconn.SafeToRetry(err) || errors.Is(err, jobs.ErrUnknownOutcome) {
+	var network net.Error
+	switch {
+	case errors.As(err, &connect), errors.As(err, &network), pgconn.SafeToRetry(err), pgconn.Timeout(err):
 		return true
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, jobs.ErrUnknownOutcome):
+		return true // the connection broke off
+	default:
+		return err != nil && strings.Contains(err.Error(), "conn closed")
 	}
-	return err != nil && (strings.Contains(err.Error(), "conn closed") || pgconn.Timeout(err))
 }
 
 // text makes a string storable in a text column: Postgres refuses NUL and invalid UTF-8.
@@ -104,8 +111,9 @@ func textOrNull(s string) *string {
 // Ping asks the database for one round trip.
 func (s *Store) Ping(ctx context.Context) error { return wrap(s.pool.Ping(ctx), "ping") }
 
-// Concurrent reports that a transaction lost to a concurrent one; the same may work again.
+// Concurrent reports that a transaction lost to a concurrent one (serialization, deadlock, lock timeout); the
+// same may work again.
 func Concurrent(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "55P03")
 }
