@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/dop251/goja"
+	"github.com/dop251/goja/unistring"
 )
 
 // The codec keeps each top-level variable as one row of JSON text.
@@ -78,8 +79,12 @@ func (s *session) Changes(ctx context.Context) (Changes, error) {
 
 func (s *session) changes() (Changes, error) {
 	var out Changes
+	before, err := s.pristine()
+	if err != nil {
+		return Changes{}, err
+	}
 	g := newGraph(s)
-	vars := s.variables(g, &out)
+	vars := s.variables(g, before, &out)
 	rows := s.encodeAll(g, vars)
 	current := map[string]bool{}
 	for _, v := range vars {
@@ -103,7 +108,8 @@ func (s *session) changes() (Changes, error) {
 	}
 	slices.Sort(out.Deleted)
 	s.values.natives = nil
-	return out, s.tampered(g.names, &out)
+	s.tampered(before, g.names, &out)
+	return out, nil
 }
 
 // sameRow compares rows as written; text from outside may be spaced differently.
@@ -128,36 +134,36 @@ type variable struct {
 }
 
 // variables lists what is on the global object beyond the built-ins, by name.
-func (s *session) variables(g *graph, out *Changes) []*variable {
+func (s *session) variables(g *graph, before *pristine, out *Changes) []*variable {
 	global := s.vm.GlobalObject()
 	var list []*variable
-	for key, v := range s.layout.values(global) {
+	var notes []string
+	values := s.layout.values(global)
+	for key, v := range values {
 		name := key.String()
-		if _, same := s.untouched(g.names, name); same || s.isProtected(name) {
-			continue
+		switch {
+		case v == nil:
+			notes = append(notes, "deleting the built-in '"+name+"' is not kept")
+		case s.untouched(before, g.names, name, v) || s.isProtected(name):
+		default:
+			list = append(list, s.variable(g, name, s.layout.raw(v)))
 		}
-		if v == nil { // deleted
-			continue
+	}
+	for _, name := range before.early { // what the prelude adds leaves no trace
+		if _, ok := values[unistring.NewFromString(name)]; !ok {
+			notes = append(notes, "deleting the built-in '"+name+"' is not kept")
 		}
-		list = append(list, s.variable(g, name, s.layout.raw(v)))
 	}
 	s.layout.eachSymbol(global, func(key *goja.Symbol, _ goja.Value) {
 		if key != goja.SymToStringTag {
-			out.Notes = append(out.Notes, "globalThis["+key.String()+"] is not kept: only variables with names are")
+			notes = append(notes, "globalThis["+key.String()+"] is not kept: only variables with names are")
 		}
 	})
-	present := map[string]bool{}
-	for _, name := range global.GetOwnPropertyNames() {
-		present[name] = true
-	}
-	for _, name := range s.globals() {
-		if !present[name] {
-			out.Notes = append(out.Notes, "deleting the built-in '"+name+"' is not kept")
-		}
-	}
 	if !s.layout.extensible(global) {
-		out.Notes = append(out.Notes, "making globalThis non-extensible is not kept")
+		notes = append(notes, "making globalThis non-extensible is not kept")
 	}
+	slices.Sort(notes)
+	out.Notes = append(out.Notes, notes...)
 	slices.SortFunc(list, func(a, b *variable) int { return strings.Compare(a.name, b.name) })
 	return list
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/dop251/goja"
+	"github.com/dop251/goja/unistring"
 )
 
 // intrinsics are the built-ins as the prelude captured them before any code of a cell ran. Everything that
@@ -184,6 +186,11 @@ type property struct {
 
 // own reads one own property; ok is false when there is none.
 func (js *intrinsics) own(o *goja.Object, key goja.Value) (p property, ok bool) {
+	if _, isSymbol := key.(*goja.Symbol); !isSymbol && js.layout.kindOf(o) == "baseObject" {
+		if name := key.String(); !strings.Contains(name, "\ufffd") { // text that is no valid Unicode has lost its name
+			return js.plain(o, key, name)
+		}
+	}
 	d, isObject := js.must(js.describe, o, key).(*goja.Object)
 	if !isObject {
 		return property{}, false
@@ -197,6 +204,23 @@ func (js *intrinsics) own(o *goja.Object, key goja.Value) (p property, ok bool) 
 		return p, true
 	}
 	p.writable = d.Get("writable").ToBoolean()
+	return p, true
+}
+
+// plain reads a property of a plain object, which keeps them all in one place.
+func (js *intrinsics) plain(o *goja.Object, key goja.Value, name string) (property, bool) {
+	v, ok := js.layout.values(o)[unistring.NewFromString(name)]
+	if !ok || v == nil {
+		return property{}, false
+	}
+	raw := js.layout.raw(v)
+	p := property{key: key, name: name, value: raw.value, accessor: raw.accessor, enumerable: raw.enumerable, writable: raw.writable, configurable: raw.configurable}
+	if raw.accessor {
+		p.value, p.writable = goja.Undefined(), false
+		if raw.getterFunc != nil {
+			p.value = raw.getterFunc
+		}
+	}
 	return p, true
 }
 

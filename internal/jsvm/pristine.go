@@ -16,6 +16,7 @@ import (
 type pristine struct {
 	objects map[string]map[string]mark // by name of the built-in, then by property
 	globals []string                   // names of globals, in goja's order
+	early   []string                   // those that a session has made when it opens
 }
 
 // mark identifies a property of a built-in from one session to the next.
@@ -100,7 +101,12 @@ func (s *session) eachOwn(o *goja.Object, f func(key string, v goja.Value)) {
 
 // survey makes a session's built-ins all there are and describes them. The session is of no use after it.
 func (s *session) survey() (*pristine, error) {
-	out := &pristine{objects: map[string]map[string]mark{}, globals: s.vm.GlobalObject().GetOwnPropertyNames()}
+	out := &pristine{objects: map[string]map[string]mark{}}
+	for name := range s.layout.values(s.vm.GlobalObject()) {
+		out.early = append(out.early, name.String())
+	}
+	slices.Sort(out.early)
+	out.globals = s.vm.GlobalObject().GetOwnPropertyNames() // makes them all
 	for _, name := range out.globals {
 		s.js.ownNamed(s.vm.GlobalObject(), name) // makes it, and calls no getter
 	}
@@ -138,11 +144,7 @@ func (m *InProcess) survey(engine int) func() (*pristine, error) {
 }
 
 // tampered notes what a cell did to the built-ins where it could not be prevented.
-func (s *session) tampered(names map[*goja.Object]string, out *Changes) error {
-	before, err := s.pristine()
-	if err != nil {
-		return err
-	}
+func (s *session) tampered(before *pristine, names map[*goja.Object]string, out *Changes) {
 	var notes []string
 	for o, name := range names {
 		want := before.objects[name]
@@ -174,7 +176,6 @@ func (s *session) tampered(names map[*goja.Object]string, out *Changes) error {
 	}
 	slices.Sort(notes)
 	out.Notes = append(out.Notes, notes...)
-	return nil
 }
 
 // label writes a property of a built-in as a model would.
@@ -187,29 +188,16 @@ func label(name, key string) string {
 	return name + "." + key
 }
 
-// untouched tells whether a global still is the built-in of that name; value is nil where it has not been
-// made yet.
-func (s *session) untouched(names map[*goja.Object]string, name string) (value goja.Value, ok bool) {
-	before, err := s.pristine()
-	if err != nil {
-		return nil, false
-	}
+// untouched tells whether a global that has been made still is the built-in of that name.
+func (s *session) untouched(before *pristine, names map[*goja.Object]string, name string, v goja.Value) bool {
 	was, known := before.objects["globalThis"][name]
-	if !known {
-		return nil, false
+	if !known || v == nil {
+		return false
 	}
-	v, made := s.layout.values(s.vm.GlobalObject())[unistring.NewFromString(name)]
-	if !made {
-		return nil, true
+	if lazy := s.values.lazy[name]; lazy != nil && s.layout.raw(v).value == lazy {
+		return true
 	}
-	if v == nil {
-		return nil, false
-	}
-	value = s.layout.raw(v).value
-	if lazy := s.values.lazy[name]; lazy != nil && value == lazy {
-		return value, true
-	}
-	return value, s.mark(names, v) == was
+	return s.mark(names, v) == was
 }
 
 // globals lists the names of the built-in globals that the session has made.
@@ -241,7 +229,12 @@ func (s *session) builtin(names map[*goja.Object]string, name string) goja.Value
 	if s.isProtected(name) {
 		return s.vm.GlobalObject().Get(name)
 	}
-	if _, ok := s.untouched(names, name); ok {
+	before, err := s.pristine()
+	if err != nil {
+		return nil
+	}
+	v, made := s.layout.values(s.vm.GlobalObject())[unistring.NewFromString(name)]
+	if _, known := before.objects["globalThis"][name]; known && !made || made && s.untouched(before, names, name, v) {
 		return s.vm.GlobalObject().Get(name)
 	}
 	var out goja.Value
