@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"statek/internal/jobs"
+	"statek/internal/jsvm"
+)
+
+// end closes the cell: it waits for calls that are still being performed, takes over the workspace, and
+// records how the cell ended. Waits that are open are withdrawn with it.
+func (d *drive) end(ctx context.Context, step jsvm.Step) ([]jobs.Effect, error) {
+	if step.State == jsvm.Aborted {
+		d.stop(errCellOver)
+	}
+	if err := d.settleRest(ctx); err != nil {
+		return nil, err
+	}
+	if d.interrupted() {
+		return nil, nil
+	}
+	ev := jobs.CellEnded{State: string(step.State), Echo: step.Echo, Error: fault(step.Err)}
+	if step.Exit != nil {
+		ev.State, ev.Exit = string(jsvm.Done), &jobs.Exit{Result: step.Exit.Result}
+	}
+	if step.State != jsvm.Aborted {
+		changes, err := d.vm.Changes(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("engine: job %s: read the workspace after cell %d: %w", d.rec.Job, d.number, err)
+		}
+		ev.Notes = changes.Notes
+		d.keep(changes)
+	}
+	return d.apply(ev)
+}
+
+// settleRest records the results of calls that the cell has not waited for.
+func (d *drive) settleRest(ctx context.Context) error {
+	for d.inflight > 0 {
+		select {
+		case res := <-d.results:
+			d.inflight--
+			if res.err != nil {
+				return res.err
+			}
+			if res.settled != nil {
+				if _, err := d.apply(*res.settled); err != nil {
+					return err
+				}
+			}
+		case <-d.rung:
+			if err := d.clearRungAndRead(ctx); err != nil {
+				return err
+			}
+			if d.interrupted() {
+				return nil
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// keep takes the cell's changes into the workspace and the buffer.
+func (d *drive) keep(changes jsvm.Changes) {
+	w := jobs.Workspace{Cell: d.number, Deleted: changes.Deleted}
+	for _, name := range changes.Deleted {
+		delete(d.vars, name)
+	}
+	for _, v := range changes.Set {
+		variable := jobs.Variable{Name: v.Name, Value: v.Value, Type: v.Type, Refused: v.Refused}
+		d.vars[v.Name] = variable
+		w.Set = append(w.Set, variable)
+	}
+	if len(w.Set)+len(w.Deleted) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.buffer.Variables = append(d.buffer.Variables, w)
+}
+
+func (r *run) workspace() []jsvm.Variable {
+	list := make([]jsvm.Variable, 0, len(r.vars))
+	for _, v := range r.vars {
+		list = append(list, jsvm.Variable{Name: v.Name, Value: v.Value, Type: v.Type, Refused: v.Refused})
+	}
+	slices.SortFunc(list, func(a, b jsvm.Variable) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+func fault(e *jsvm.Error) *jobs.Fault {
+	if e == nil {
+		return nil
+	}
+	return &jobs.Fault{Name: e.Name, Message: e.Message, Code: e.Code, Stack: e.Stack}
+}

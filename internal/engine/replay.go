@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"statek/internal/jobs"
+	"statek/internal/jsvm"
+)
+
+// loadCell reads the recorded part of the open cell, when this run has not just started it.
+func (r *run) loadCell(ctx context.Context) error {
+	if r.vars == nil {
+		list, err := r.Jobs.Workspace(ctx, r.rec.Job)
+		if err != nil {
+			return err
+		}
+		r.vars = make(map[string]jobs.Variable, len(list))
+		for _, v := range list {
+			r.vars[v.Name] = v
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.log) > 0 {
+		if _, ok := r.log[0].Event.(jobs.CellStarted); ok {
+			return nil
+		}
+	}
+	recorded, err := r.Jobs.CellHistory(ctx, r.rec.Job, r.job.Cell.Number)
+	if err != nil {
+		return err
+	}
+	// What this run has already applied (mail that settled waits) comes after what is in the database.
+	r.log = append(recorded, r.log...)
+	if _, ok := r.log[0].Event.(jobs.CellStarted); !ok {
+		return fmt.Errorf("engine: job %s: cell %d has no start in history", r.rec.Job, r.job.Cell.Number)
+	}
+	return nil
+}
+
+// replay opens a VM and brings it to where history ends.
+func (d *drive) replay(ctx context.Context) (jsvm.Step, error) {
+	started, _ := d.log[0].Event.(jobs.CellStarted)
+	vm, err := d.Machine.Open(ctx, jsvm.Setup{
+		Prefix: d.rec.Spec.Prefix, Engine: started.Engine, Grants: d.grants(), Variables: d.workspace(), Limits: d.Limits,
+	})
+	if err != nil {
+		return jsvm.Step{}, err
+	}
+	d.vm = vm
+	cell := jsvm.Cell{
+		Number: started.Cell, Source: started.Source, Transformed: started.Transformed, Seed: started.Seed, Now: started.Now,
+	}
+	var deliveries []jsvm.Delivery
+	hashes := map[int]string{}
+	for _, e := range d.log[1:] {
+		switch ev := e.Event.(type) {
+		case jobs.CallIssued:
+			cell.Recorded = append(cell.Recorded, jsvm.Call{ID: ev.Call, Name: ev.Name, Args: ev.Args})
+			hashes[ev.After] = ev.Hash
+		case jobs.Slept:
+			hashes[ev.After] = ev.Hash
+		case jobs.Console:
+			d.recorded += len(ev.Lines)
+		case jobs.CallSettled:
+			deliveries = append(deliveries, delivery(ev, true))
+		}
+	}
+	for i := range deliveries {
+		deliveries[i].Expect = hashes[i]
+	}
+	d.ready = nil // all of them are among the deliveries
+	step, err := vm.Run(ctx, cell)
+	d.noteTransformed(step.Transformed)
+	if err != nil || len(deliveries) == 0 || step.State != jsvm.Pending || step.Exit != nil {
+		return step, err
+	}
+	console := step.Console
+	step, err = vm.Deliver(ctx, deliveries...)
+	step.Console = append(console, step.Console...)
+	d.delivered = len(deliveries)
+	return step, err
+}
+
+// noteTransformed records the text that really ran with the start of a cell that has just begun: a replay
+// must not depend on the compiler's version.
+func (d *drive) noteTransformed(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	started, ok := d.log[0].Event.(jobs.CellStarted)
+	if !ok || text == "" || text == started.Transformed {
+		return
+	}
+	for i, e := range d.buffer.Entries {
+		if e.Seq == d.log[0].Seq {
+			started.Transformed = text
+			d.buffer.Entries[i].Event, d.log[0].Event = started, started
+		}
+	}
+}
+
+// redo performs again the tool calls whose results were never recorded.
+func (d *drive) redo(ctx context.Context) error {
+	var again []jobs.Pending
+	for _, p := range d.job.Cell.Open {
+		if p.Class == jobs.Tool {
+			again = append(again, p)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	return d.perform(ctx, again, true)
+}
+
+func delivery(ev jobs.CallSettled, replay bool) jsvm.Delivery {
+	d := jsvm.Delivery{Call: ev.Call, Value: ev.Value, Now: ev.Now, Replay: replay}
+	if f := ev.Error; f != nil {
+		d.Err = &jsvm.Error{Name: f.Name, Message: f.Message, Code: f.Code}
+	}
+	return d
+}
