@@ -46,10 +46,12 @@ type workspace struct {
 	poison  map[string]*goja.Object
 	lazy    map[string]*goja.Object // globals of the prelude that have been made
 	natives map[*goja.Object][]string
+	lost    map[string]Variable // could not be restored; refused from now on
+	hidden  []string            // tools have taken their names
 }
 
 func newWorkspace(variables []Variable) *workspace {
-	w := &workspace{known: map[string]Variable{}, poison: map[string]*goja.Object{}, lazy: map[string]*goja.Object{}}
+	w := &workspace{known: map[string]Variable{}, poison: map[string]*goja.Object{}, lazy: map[string]*goja.Object{}, lost: map[string]Variable{}}
 	for _, v := range variables {
 		w.known[v.Name] = v
 	}
@@ -91,7 +93,7 @@ func (s *session) changes() (Changes, error) {
 		current[v.name] = true
 		row := rows[v.name]
 		old, had := s.values.known[v.name]
-		if v.poisoned || had && old.Refused == row.Refused && sameRow(old.Value, row.Value) {
+		if had && old.Refused == row.Refused && sameRow(old.Value, row.Value) {
 			continue
 		}
 		out.Set = append(out.Set, row)
@@ -107,6 +109,10 @@ func (s *session) changes() (Changes, error) {
 		}
 	}
 	slices.Sort(out.Deleted)
+	for _, name := range s.values.hidden {
+		out.Notes = append(out.Notes, "variable '"+name+"' was lost: a tool of that name has been granted")
+	}
+	s.values.hidden = nil
 	s.values.natives = nil
 	s.tampered(before, g.names, &out)
 	return out, nil
@@ -188,6 +194,9 @@ func (s *session) encodeAll(g *graph, vars []*variable) map[string]Variable {
 	for _, v := range vars {
 		if v.poisoned {
 			rows[v.name] = s.values.known[v.name]
+			if row, ok := s.values.lost[v.name]; ok {
+				rows[v.name] = row
+			}
 			continue
 		}
 		if v.reason == "" {

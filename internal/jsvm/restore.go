@@ -21,11 +21,11 @@ type restorer struct {
 	err   error
 
 	builtins map[string]goja.Value
+	plain    map[string]bool // rows that are JSON from outside, and hold no tags
 }
 
 func (s *session) restore(variables []Variable) error {
-	r := &restorer{s: s, js: s.js, rows: map[string]goja.Value{}, ids: map[string]*goja.Object{}, made: map[*goja.Object]goja.Value{}, builtins: map[string]goja.Value{}}
-	plain := map[string]bool{}
+	r := &restorer{s: s, js: s.js, rows: map[string]goja.Value{}, ids: map[string]*goja.Object{}, made: map[*goja.Object]goja.Value{}, builtins: map[string]goja.Value{}, plain: map[string]bool{}}
 	for _, v := range variables {
 		if v.Refused != "" {
 			continue
@@ -35,7 +35,7 @@ func (s *session) restore(variables []Variable) error {
 			return fmt.Errorf("jsvm: restore variable %s: %w", v.Name, err)
 		}
 		text := strings.TrimPrefix(string(v.Value), string(constMark))
-		if plain[v.Name] = !strings.HasPrefix(text, `{"$row":`); plain[v.Name] {
+		if r.plain[v.Name] = !strings.HasPrefix(text, `{"$row":`); r.plain[v.Name] {
 			r.rows[v.Name] = parsed
 			if o, ok := parsed.(*goja.Object); ok {
 				r.made[o] = o
@@ -46,7 +46,16 @@ func (s *session) restore(variables []Variable) error {
 		r.rows[v.Name] = r.get(row, "value")
 		r.index(v.Name, row)
 	}
+	lost := r.reject(variables)
 	for _, v := range variables {
+		if s.isProtected(v.Name) {
+			s.values.hidden = append(s.values.hidden, v.Name)
+			continue
+		}
+		if reason, ok := lost[v.Name]; ok {
+			v = Variable{Name: v.Name, Type: v.Type, Refused: "variable '" + v.Name + "' was lost: " + reason}
+			s.values.lost[v.Name] = v
+		}
 		if err := r.define(v); err != nil {
 			return fmt.Errorf("jsvm: restore variable %s: %w", v.Name, err)
 		}
