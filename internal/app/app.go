@@ -175,7 +175,10 @@ func fail(err error, what string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, store.ErrNotFound):
-		return &Error{Kind: KindNotFound, Message: what + " does not exist", Err: err}
+		field, name, _ := strings.Cut(what, " ") // "job 01a2…"
+		return &Error{Kind: KindNotFound, Message: "there is no such " + field, Err: err, Fields: []FieldError{{
+			Field: field, Value: name, Message: strings.TrimSpace(name + " does not exist"),
+		}}}
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return err
 	case store.Unavailable(err):

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,8 @@ type Worker struct {
 	app   *App
 	cfg   WorkerConfig
 	ready atomic.Bool
+	// winding are earlier lives whose queue still waits for its database.
+	winding sync.WaitGroup
 }
 
 // NewWorker prepares a worker.
@@ -98,6 +101,7 @@ func (w *Worker) Ready() bool { return w.ready.Load() }
 // Run drives jobs until ctx ends, then hands over what it holds. A database that is away, at the start or
 // later, is waited for; a worker that was given up for dead starts anew under another id.
 func (w *Worker) Run(ctx context.Context) error {
+	defer w.winding.Wait()
 	pause := 100 * time.Millisecond
 	told := false
 	for {
@@ -145,15 +149,17 @@ func (w *Worker) stay(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
 	heart, err := w.register(ctx, pool, id)
 	if err != nil {
+		pool.Close()
 		return err
 	}
 	s := w.assemble(ctx, pool, id, heart)
 	w.cfg.Logger.InfoContext(ctx, "worker started", slog.String("worker", id.String()))
 	w.ready.Store(true)
-	err = s.run(ctx)
+	var wound <-chan struct{}
+	wound, err = s.run(ctx)
+	w.winding.Go(func() { <-wound; pool.Close() })
 	if !errors.Is(err, engine.ErrLostContact) && !errors.Is(err, engine.ErrDeclaredDead) {
 		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
@@ -233,17 +239,22 @@ func transport() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-// run does all that a life consists of. ctx ends: take no more, finish or hand over, then stop the rest.
-func (s *stay) run(ctx context.Context) error {
+// run does all that a life consists of. ctx ends: take no more, finish or hand over, then stop the rest. It
+// returns a channel that is closed when the queue has wound down as well, which may take River many seconds
+// while the database is away: a life that was given up does not wait for it.
+func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 	defer s.kill(engine.ErrShutdown)
 	taking, stopTaking := context.WithCancelCause(ctx)
 	defer stopTaking(nil)
+	wound := make(chan struct{})
 	q, err := queue.New(s.pool, queue.Config{Worker: s.id, MaxJobs: s.worker.cfg.MaxJobs, Logger: s.worker.cfg.Logger}, s.answer)
 	if err != nil {
-		return err
+		close(wound)
+		return wound, err
 	}
 	group, background := errgroup.WithContext(s.alive)
 	over, finish := context.WithCancel(background)
+	defer finish()
 	group.Go(func() error {
 		err := s.keeper.Beats(over)
 		if err != nil {
@@ -258,16 +269,25 @@ func (s *stay) run(ctx context.Context) error {
 		listen(over, s.pool.Config().ConnConfig, s.worker.cfg.Logger, store.DirtyChannel, func(string) { s.keeper.Dirty() })
 		return nil
 	})
+	stopped := make(chan error, 1)
+	go func() {
+		defer close(wound)
+		stopped <- q.Run(taking, s.worker.cfg.Grace)
+	}()
 	group.Go(func() error {
 		defer finish()
-		return q.Run(taking, s.worker.cfg.Grace)
+		select {
+		case err := <-stopped:
+			return err
+		case <-s.alive.Done():
+			return context.Cause(s.alive)
+		}
 	})
 	err = group.Wait()
-	finish()
 	if cause := context.Cause(s.alive); cause != nil && !errors.Is(cause, engine.ErrShutdown) {
-		return cause
+		return wound, cause
 	}
-	return err
+	return wound, err
 }
 
 // answer drives one job until it rests, the worker's grace is over, or the worker must give up.

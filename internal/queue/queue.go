@@ -109,26 +109,3 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Doorbell]) error {
 
 // Timeout implements river.Worker: a job may run for days.
 func (w *worker) Timeout(*river.Job[Doorbell]) time.Duration { return -1 }
-
-// quiet keeps River's routine messages out of the log; what goes wrong stays.
-func quiet(logger *slog.Logger) *slog.Logger {
-	if logger == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return slog.New(warnings{logger.Handler()})
-}
-
-type warnings struct{ slog.Handler }
-
-// Enabled implements slog.Handler.
-func (h warnings) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
-}
-
-// WithAttrs implements slog.Handler.
-func (h warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return warnings{h.Handler.WithAttrs(attrs)}
-}
-
-// WithGroup implements slog.Handler.
-func (h warnings) WithGroup(name string) slog.Handler { return warnings{h.Handler.WithGroup(name)} }
