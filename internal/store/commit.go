@@ -78,7 +78,7 @@ func (s *Store) queue(b *pgx.Batch, c jobs.Commit, released *bool) error {
 		queueVariables(b, c.Job, w)
 	}
 	for _, u := range c.Usage {
-		b.Queue(db.UsageInsert, c.Job, u.Seq, u.At, u.Provider, u.Model, u.Input, u.Cached, u.Output, u.Cost)
+		b.Queue(db.UsageInsert, c.Job, u.Seq, u.At, text(u.Provider), text(u.Model), u.Input, u.Cached, u.Output, u.Cost)
 	}
 	for _, cell := range c.Withdraw {
 		s.Waits.QueueWithdraw(b, c.Job, cell)
@@ -136,9 +136,12 @@ func queueVariables(b *pgx.Batch, job jobs.ID, v jobs.Workspace) {
 	if len(v.Set)+len(v.Deleted) == 0 {
 		return
 	}
-	names := append([]string{}, v.Deleted...)
+	names := make([]string, 0, len(v.Deleted)+len(v.Set))
+	for _, name := range v.Deleted {
+		names = append(names, text(name))
+	}
 	for _, set := range v.Set {
-		names = append(names, set.Name)
+		names = append(names, text(set.Name))
 	}
 	b.Queue(db.VariablesClose, job, int32(v.Cell), names)
 	n := len(v.Set)
@@ -147,7 +150,7 @@ func queueVariables(b *pgx.Batch, job jobs.ID, v jobs.Workspace) {
 	}
 	set, values, types, refused := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, x := range v.Set {
-		set[i], values[i], types[i], refused[i] = x.Name, string(x.Value), text(x.Type), text(x.Refused)
+		set[i], values[i], types[i], refused[i] = text(x.Name), string(x.Value), text(x.Type), text(x.Refused)
 	}
 	b.Queue(db.VariablesInsert, job, set, int32(v.Cell), values, types, refused)
 }
