@@ -228,12 +228,14 @@ func (r *run) handOver(ctx context.Context) error {
 
 // readMail applies what is in the mailbox. Rows are consumed by the commit that records them.
 func (r *run) readMail(ctx context.Context) error {
+	// Under the lock: a tool's commit that consumed a row between the reading and the look into the pocket would
+	// make it be applied twice.
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	mail, err := r.Jobs.Mail(ctx, r.rec.Job)
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.kept = false
 	for _, m := range mail {
 		if r.pocket[m.ID] {

@@ -117,7 +117,11 @@ func TestBusinessKeyIsTakenUntilItsJobEnds(t *testing.T) {
 func TestBusinessKeyTwiceInOneBatch(t *testing.T) {
 	t.Parallel()
 	k := newJobsKit(t)
-	twice := func() []store.NewJob { a, b := k.draft(), k.draft(); a.Key, b.Key = "same", "same"; return []store.NewJob{a, b} }
+	twice := func() []store.NewJob {
+		a, b := k.draft(), k.draft()
+		a.Key, b.Key = "same", "same"
+		return []store.NewJob{a, b}
+	}
 	if _, _, err := k.insert(false, store.Idempotency{}, twice()...); !errors.Is(err, store.ErrKeyTaken) {
 		t.Errorf("reject: %v, want ErrKeyTaken", err)
 	}
