@@ -27,7 +27,6 @@ func TestMisuse(t *testing.T) {
 	}{
 		{"no database", nil, 2, "expected --database-url to be the URL of a PostgreSQL database"},
 		{"grace", []string{database, "--grace=-1s"}, 2, `expected --grace to be a positive duration such as 20s, got "-1s"`},
-		{"prefix", []string{database, "--prefix=acme"}, 2, `expected --prefix to be namespace paths such as /acme/triage, got "acme"`},
 		{"too few connections", []string{database, "--conns=5"}, 2, "expected --conns to be at least 6, got 5"},
 		{"strict sandbox", []string{database, "--sandbox=strict"}, 2, "expected --sandbox to be in-process (best-effort and strict do not exist in this release"},
 		{"scripted folder", []string{database, "--scripted=/nowhere"}, 2, `expected --scripted to be a folder that exists, got "/nowhere"`},
@@ -92,7 +91,7 @@ func TestWaitsForTheSchema(t *testing.T) {
 	logged := &log{}
 	exited := make(chan int, 1)
 	go func() {
-		exited <- run(ctx, []string{"--listen-health", health, "--prefix", "/a", "--prefix", "/b"}, []string{"DATABASE_URL=" + database}, io.Discard, logged)
+		exited <- run(ctx, []string{"--listen-health", health}, []string{"DATABASE_URL=" + database}, io.Discard, logged)
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
 	ready := func(want int) func() bool {

@@ -214,7 +214,7 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 	agent, err := a.store.FindAgent(ctx, req.Prefix, req.Role)
 	if errors.Is(err, store.ErrNotFound) {
 		return planned{}, &Error{Kind: KindNotFound, Err: err, Message: "there is no such agent", Fields: []FieldError{{
-			Field: "agent", Value: req.Role, Message: fmt.Sprintf("is not defined at %s or above: apply its definition first (statek apply DIR)", req.Prefix),
+			Field: "agent", Value: req.Role, Message: fmt.Sprintf("%q is not defined at %s or above: apply its definition first (statek apply DIR)", req.Role, req.Prefix),
 		}}}
 	}
 	if err != nil {

@@ -39,8 +39,6 @@ type WorkerConfig struct {
 	Conns int
 	// Grace is how long running work may take to finish after the context ends. Default 20 s.
 	Grace time.Duration
-	// Prefixes are recorded for people to see. Default "/".
-	Prefixes []string
 	// Tools are the embedding program's own.
 	Tools map[string]engine.GoTool
 	// Environ reads the variables that HTTP tools name. Default: none.
@@ -78,9 +76,6 @@ func NewWorker(a *App, cfg WorkerConfig) (*Worker, error) {
 	}
 	if cfg.Conns < 6 {
 		return nil, fmt.Errorf("app: expected Conns to be at least 6, got %d", cfg.Conns)
-	}
-	if len(cfg.Prefixes) == 0 {
-		cfg.Prefixes = []string{"/"}
 	}
 	if cfg.Environ == nil {
 		cfg.Environ = func(string) string { return "" }
@@ -180,7 +175,7 @@ func (w *Worker) register(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID)
 	}
 	heart := store.NewHeart(conn)
 	host, _ := os.Hostname()
-	err = heart.Register(ctx, store.Worker{ID: id, Host: host, PID: os.Getpid(), Version: w.cfg.Version, Prefixes: w.cfg.Prefixes})
+	err = heart.Register(ctx, store.Worker{ID: id, Host: host, PID: os.Getpid(), Version: w.cfg.Version, Prefixes: []string{"/"}})
 	if err != nil {
 		_ = heart.Close(context.WithoutCancel(ctx))
 		return nil, err

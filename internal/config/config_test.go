@@ -20,7 +20,6 @@ type all struct {
 	text, choice, address, dir, database, api string
 	count                                     int
 	duration                                  time.Duration
-	prefixes                                  []string
 }
 
 func bind(flags *pflag.FlagSet, env config.Env, required bool) (*all, *config.Set) {
@@ -31,7 +30,6 @@ func bind(flags *pflag.FlagSet, env config.Env, required bool) (*all, *config.Se
 	s.Duration(&v.duration, "grace", "STATEK_GRACE", 20*time.Second, "")
 	s.Address(&v.address, "listen", "STATEK_LISTEN", "127.0.0.1:8080", "")
 	s.Dir(&v.dir, "definitions", "STATEK_DEFINITIONS", "")
-	s.Prefixes(&v.prefixes, "prefix", "STATEK_PREFIX", "")
 	s.DatabaseURL(&v.database, required)
 	s.APIURL(&v.api)
 	return v, s
@@ -41,7 +39,7 @@ func TestPrecedence(t *testing.T) {
 	t.Parallel()
 	defaults := all{
 		text: "fallback", choice: "one", address: "127.0.0.1:8080", api: "http://127.0.0.1:8080", count: 2,
-		duration: 20 * time.Second, prefixes: []string{"/"},
+		duration: 20 * time.Second,
 	}
 	with := func(change func(*all)) all {
 		v := defaults
@@ -64,8 +62,6 @@ func TestPrecedence(t *testing.T) {
 			v.text, v.database = "flag", "postgres://flag/db"
 		})},
 		{"empty variable is absent", nil, []string{"STATEK_TEXT=", "STATEK_GRACE="}, nil, defaults},
-		{"repeated flag", []string{"--prefix=/a", "--prefix=/b/c"}, []string{"STATEK_PREFIX=/x"}, nil, with(func(v *all) { v.prefixes = []string{"/a", "/b/c"} })},
-		{"list in a variable", nil, []string{"STATEK_PREFIX=/x,/y"}, nil, with(func(v *all) { v.prefixes = []string{"/x", "/y"} })},
 		{"last flag wins", []string{"--text=a", "--text=b"}, nil, nil, with(func(v *all) { v.text = "b" })},
 		{"flag that repeats the default", []string{"--text=fallback"}, []string{"STATEK_TEXT=env"}, nil, defaults},
 	} {
@@ -98,7 +94,6 @@ func TestComplaints(t *testing.T) {
 		{"choice", []string{"--choice=three"}, nil, nil, `expected --choice to be one of one, two, got "three"`},
 		{"address", []string{"--listen=8080"}, nil, nil, `expected --listen to be host:port, such as 127.0.0.1:8080, got "8080"`},
 		{"port", []string{"--listen=:http"}, nil, nil, `expected --listen to be host:port, such as 127.0.0.1:8080, got ":http"`},
-		{"prefix", []string{"--prefix=/a", "--prefix=b"}, nil, nil, `expected --prefix to be namespace paths such as /acme/triage, got "/a,b"`},
 		{"folder", []string{"--definitions=/nowhere/at/all"}, nil, nil, `expected --definitions to be a folder that exists, got "/nowhere/at/all"`},
 		{"api", []string{"--url=localhost"}, nil, nil, `expected --url to be the URL of a Statek API, such as http://127.0.0.1:8080, got "localhost"`},
 		{"database without password", []string{"--database-url=mysql://u:secret@h/d"}, nil, nil, `expected --database-url to be the URL of ` + database + `, got "mysql://u:xxxxx@h/d"`},

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,9 +12,6 @@ import (
 )
 
 var errUnusable = errors.New("unusable")
-
-// prefixForm is a namespace path.
-var prefixForm = regexp.MustCompile(`^/$|^(/[A-Za-z0-9_.-]+)+$`)
 
 // last is the value of a setting that has one: the last flag wins.
 func last(values []string) string {
@@ -98,19 +94,6 @@ func (s *Set) Dir(into *string, flag, variable, usage string) {
 		}
 		return nil
 	}}, usage, "")
-}
-
-// Prefixes binds namespace paths; the flag is repeatable, the variable separates them by commas.
-func (s *Set) Prefixes(into *[]string, flag, variable, usage string) {
-	s.add(&setting{flag: flag, variable: variable, kind: "strings", want: "namespace paths such as /acme/triage", take: func(v []string) error {
-		*into = v
-		for _, p := range v {
-			if !prefixForm.MatchString(p) {
-				return errUnusable
-			}
-		}
-		return nil
-	}}, usage, "/")
 }
 
 // DatabaseURL binds where the database is; required or not.

@@ -26,7 +26,6 @@ type Worker struct {
 	DatabaseURL, ListenHealth string
 	MaxJobs, Conns            int
 	Grace                     time.Duration
-	Prefixes                  []string
 	Models                    Models
 	Log                       Logging
 	Version                   bool
@@ -68,7 +67,6 @@ func ParseWorker(args []string, env Env, help io.Writer) (Worker, error) {
 		"  OPENROUTER_API_KEY=… statek-worker --database-url postgres://statek@db/statek\n"+
 			"  statek-worker --scripted examples/triage/scripted --listen-health 127.0.0.1:8081", env, help)
 	set.DatabaseURL(&c.DatabaseURL, true)
-	set.Prefixes(&c.Prefixes, "prefix", "STATEK_PREFIX", "drive only jobs at this prefix and below; may be repeated")
 	set.Count(&c.MaxJobs, "max-jobs", "STATEK_MAX_JOBS", 1000, "jobs driven at once")
 	set.Count(&c.Conns, "conns", "STATEK_CONNS", 16, "database connections; at least 6")
 	set.Duration(&c.Grace, "grace", "STATEK_GRACE", 20*time.Second, "how long running work may take to end after a signal")
