@@ -25,6 +25,8 @@ type kit struct {
 	url  string
 	pool *pgxpool.Pool
 	reg  *providers.Registry
+	// replies are the scripted provider's files.
+	replies fstest.MapFS
 }
 
 // files maps paths below the definitions folder, or "replies/<role>.md", to texts.
@@ -45,6 +47,7 @@ func newKit(t *testing.T, defs files) *kit {
 	go func() { defer close(done); _ = a.Run(running) }()
 	t.Cleanup(func() { stop(); <-done })
 	replies := fstest.MapFS{}
+	k.replies = replies
 	folder := fstest.MapFS{}
 	for name, text := range defs {
 		if rest, ok := strings.CutPrefix(name, "replies/"); ok {
@@ -175,5 +178,8 @@ func (k *kit) dump(id uuid.UUID) {
 		k.t.Logf("%3d %-16s %s", r.Seq, r.Kind, r.Payload)
 	}
 }
+
+// reply is a file of replies.
+func reply(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 
 const simpleAgent = "# MODEL: scripted//test\n# System Prompt\nYou help.\n"
