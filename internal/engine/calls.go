@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"unicode/utf8"
 
 	"statek/internal/agents"
 	"statek/internal/jobs"
@@ -237,8 +238,8 @@ func (d *drive) callOut(p jobs.Pending, tool agents.Tool, values map[string]json
 		var err error
 		if value, err = fn.Call(ctx, key, values); err != nil {
 			f = &jobs.Fault{Name: "ToolError", Message: err.Error()}
-		} else if value != nil && !json.Valid(value) {
-			value, f = nil, &jobs.Fault{Name: "ToolError", Message: tool.Name + " returned text that is not JSON"}
+		} else if value != nil && (!json.Valid(value) || !utf8.Valid(value)) { // json.Valid lets any byte through in strings
+			value, f = nil, &jobs.Fault{Name: "ToolError", Message: tool.Name + " returned text that is not JSON in UTF-8"}
 		}
 	} else {
 		f = &jobs.Fault{Name: "ToolError", Message: tool.Name + " is a Go tool that this worker does not have"}
