@@ -72,7 +72,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx/v5":                     {".", "cmd/statek", "internal/app", "internal/store", "internal/queue", "internal/pgtest", "internal/devdb", "internal/config", "migrations", "e2e", "examples"},
 	"github.com/jackc/pgerrcode":                  {"internal/store", "internal/app", "migrations"},
 	"github.com/golang-migrate/migrate/v4":        {"migrations"},
-	"github.com/testcontainers/testcontainers-go": {"internal/devdb"},
+	"github.com/testcontainers/testcontainers-go": {"internal/pgtest"},
 	"github.com/danielgtaylor/huma/v2":            {"internal/httpapi"},
 	"github.com/go-chi/chi/v5":                    {"internal/httpapi", "statekhttp"},
 	"github.com/openai/openai-go/v3":              {"internal/providers/openai"},

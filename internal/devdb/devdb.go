@@ -51,6 +51,8 @@ const (
 	// application makes without naming a schema would land among ours.
 	superuser   = "postgres"
 	startBudget = 60 * time.Second
+	// containerBudget has room for fetching the image.
+	containerBudget = 5 * time.Minute
 )
 
 // Start finds or starts the server of cfg.Dir. ctx bounds the start only: the server lives until Stop or
@@ -59,14 +61,18 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startBudget, fmt.Errorf("PostgreSQL was not ready after %s", startBudget))
-	defer cancel()
 	found, err := findBinaries(ctx)
 	if err != nil {
 		return nil, err
 	}
+	budget := startBudget
 	if len(found) == 0 {
-		return StartContainer(ctx, cfg)
+		budget = containerBudget
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, budget, fmt.Errorf("PostgreSQL was not ready after %s", budget))
+	defer cancel()
+	if len(found) == 0 {
+		return newContainer("docker").start(ctx, cfg)
 	}
 	return startLocal(ctx, cfg, found)
 }

@@ -83,12 +83,12 @@ func (l *local) ready(ctx context.Context, s *Server, done <-chan struct{}) erro
 
 // failure explains a server that ended by itself.
 func (l *local) failure() error {
-	tail := l.logTail()
-	if strings.Contains(tail, "could not bind") || strings.Contains(tail, "could not create any TCP/IP sockets") {
+	end := l.logTail()
+	if strings.Contains(end, "could not bind") || strings.Contains(end, "could not create any TCP/IP sockets") {
 		_ = os.Remove(l.portFile())
 		return errPortTaken
 	}
-	return fmt.Errorf("devdb: postgres ended; the end of its log: %s", tail)
+	return fmt.Errorf("devdb: postgres ended; the end of its log: %s", end)
 }
 
 func (l *local) logTail() string {
@@ -96,10 +96,12 @@ func (l *local) logTail() string {
 	if err != nil {
 		return err.Error()
 	}
-	if len(text) > 2000 {
-		text = text[len(text)-2000:]
-	}
-	return strings.TrimSpace(string(text))
+	return tail(string(text))
+}
+
+// tail is the part of a log that an error shows.
+func tail(text string) string {
+	return strings.TrimSpace(text[max(0, len(text)-2000):])
 }
 
 // stopKeeper closes our end of the pipe and waits; a server that does not end is made to.

@@ -8,8 +8,8 @@
 //
 // River's tables are in schema river and ours in schema statek. A database is a clone of a template that is
 // named by the hash of all migrations, and is dropped at the end of its test. The server is TEST_DATABASE_URL
-// (its user must be allowed to create databases and roles) or else PostgreSQL in Docker or else from local
-// binaries (package devdb). The last two are private to the test process, so that a long transaction of
+// (its user must be allowed to create databases and roles) or else PostgreSQL in Docker (testcontainers-go)
+// or else from local binaries (package devdb). The last two are private to the test process, so that a long transaction of
 // another package, which holds back the snapshots of the whole cluster, cannot slow a test; they start in
 // half a second from a folder that is made once per set of migrations and kept in the user's cache folder.
 // They end with the process, also when it is killed.
@@ -22,5 +22,5 @@
 // by this package: migrations, internal/devdb, internal/queue.
 //
 // Without any database a test fails with one sentence that says what to install. This package must not be
-// imported by anything but tests, and must not fake a database.
+// imported by anything but tests, for what a program imports is linked into it, and must not fake a database.
 package pgtest

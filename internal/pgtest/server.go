@@ -91,23 +91,20 @@ func start(ctx context.Context) (*server, error) {
 }
 
 func (s *server) startOwn(ctx context.Context) error {
-	cfg := devdb.Config{
-		Logger: slog.New(slog.DiscardHandler),
-		// Prepared transactions: the proof that no wake-up is lost covers them.
-		Settings: map[string]string{"synchronous_commit": "off", "max_prepared_transactions": "20"},
-	}
-	startServer := devdb.Start
-	var dir string
-	if devdb.DockerAnswers(ctx) {
-		startServer = devdb.StartContainer
-	} else {
+	// Prepared transactions: the proof that no wake-up is lost covers them.
+	settings := map[string]string{"synchronous_commit": "off", "max_prepared_transactions": "20"}
+	if dockerAnswers(ctx) {
 		var err error
-		if dir, cfg.Seed, err = s.folders(ctx); err != nil {
-			return err
-		}
-		cfg.Dir = dir
+		s.admin, s.close, err = startContainer(ctx, settings)
+		return err
 	}
-	db, err := startServer(ctx, cfg)
+	dir, seed, err := s.folders(ctx)
+	if err != nil {
+		return err
+	}
+	db, err := devdb.Start(ctx, devdb.Config{
+		Dir: dir, Seed: seed, Settings: settings, Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return err
 	}
