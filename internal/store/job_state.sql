@@ -44,13 +44,17 @@ join statek.job_state s on s.job_id = j.id
 cross join statek.catalog c
 where j.id = $1;
 
--- name: JobsWakeDue :many
-update statek.job_state
-set wake_at = null
-where job_id = any(array(
-  select job_id from statek.job_state
-  where wake_at <= statek.now()
-  order by wake_at
-  limit sqlc.arg(max_jobs)::integer
-  for update skip locked))
-returning job_id;
+-- Rings the jobs whose own timer has come.
+-- name: JobsWakeDue :one
+with woken as (
+  update statek.job_state
+  set wake_at = null
+  where job_id = any(array(
+    select job_id from statek.job_state
+    where wake_at <= statek.now()
+    order by wake_at
+    limit sqlc.arg(max_jobs)::integer
+    for update skip locked))
+  returning job_id
+)
+select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing from woken;

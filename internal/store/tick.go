@@ -73,36 +73,28 @@ func (h *Heart) Beat(ctx context.Context, id uuid.UUID, deadAfter time.Duration)
 
 // WakeDue rings jobs whose own timer (run_at, the next attempt) has come.
 func (s *Store) WakeDue(ctx context.Context, limit int) (int, error) {
-	return s.ringing(ctx, "wake due jobs", func(q *db.Queries) ([]jobs.ID, error) {
-		return q.JobsWakeDue(ctx, int32(limit))
-	})
+	row, err := s.q.JobsWakeDue(ctx, int32(limit))
+	return s.rangAll(row.Jobs, wrap(err, "wake due jobs"))
 }
 
 // TakeOver frees and rings every job of workers that are dead or gone.
 func (s *Store) TakeOver(ctx context.Context) (int, error) {
-	return s.ringing(ctx, "take over jobs", func(q *db.Queries) ([]jobs.ID, error) { return q.JobsTakeOver(ctx) })
+	row, err := s.q.JobsTakeOver(ctx)
+	return s.rangAll(row.Jobs, wrap(err, "take over jobs"))
 }
 
 // RingStray rings jobs that have work, no owner and, it seems, no doorbell.
 func (s *Store) RingStray(ctx context.Context, limit int) (int, error) {
-	return s.ringing(ctx, "ring stray jobs", func(q *db.Queries) ([]jobs.ID, error) { return q.JobsStray(ctx, int32(limit)) })
+	row, err := s.q.JobsStray(ctx, int32(limit))
+	return s.rangAll(row.Jobs, wrap(err, "ring stray jobs"))
 }
 
-// ringing rings what pick returns, in the same transaction.
-func (s *Store) ringing(ctx context.Context, what string, pick func(*db.Queries) ([]jobs.ID, error)) (int, error) {
-	var ids []jobs.ID
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		q := db.New(tx)
-		var err error
-		if ids, err = pick(q); err != nil || len(ids) == 0 {
-			return err
-		}
-		return q.Ring(ctx, db.RingParams{Jobs: ids})
-	})
-	if err == nil && len(ids) > 0 {
+// rangAll tells the bell about a statement that rang n jobs.
+func (s *Store) rangAll(n int32, err error) (int, error) {
+	if n > 0 {
 		s.bell.Rang()
 	}
-	return len(ids), wrap(err, "%s", what)
+	return int(n), err
 }
 
 // Bury declares silent workers dead and removes their doorbells.

@@ -29,13 +29,16 @@ where id = any(sqlc.arg(ids)::uuid[]) and dead_at is null
   and beat_at < clock_timestamp() - make_interval(secs => sqlc.arg(dead_after_seconds)::float8)
 returning id;
 
--- Takes everything from workers that are dead or gone. The caller rings the jobs in the same transaction.
--- name: JobsTakeOver :many
-update statek.job_state s
-set epoch = s.epoch + 1, owner = null, taken_from = s.owner, rung = false
-where s.owner is not null
-  and not exists (select from statek.workers w where w.id = s.owner and w.dead_at is null)
-returning s.job_id;
+-- Takes everything from workers that are dead or gone, and rings it.
+-- name: JobsTakeOver :one
+with taken as (
+  update statek.job_state s
+  set epoch = s.epoch + 1, owner = null, taken_from = s.owner, rung = false
+  where s.owner is not null
+    and not exists (select from statek.workers w where w.id = s.owner and w.dead_at is null)
+  returning s.job_id
+)
+select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing from taken;
 
 -- Doorbells that died with their worker between fetch and claim. Rings are cheap, so the rows just go; the
 -- jobs are found by JobsStray.
@@ -48,13 +51,13 @@ where state = 'running'
 
 -- Jobs that nobody owns although they have work. A job that changed before the oldest doorbell still in the
 -- queue was rung has lost its own; one that changed later may simply be waiting its turn.
--- name: JobsStray :many
+-- name: JobsStray :one
 with horizon as (
   select least(clock_timestamp() - interval '5 seconds',
     -- the head of the queue, in the order of River's fetch index
     (select scheduled_at - interval '5 seconds' from river.river_job where state = 'available' and queue = 'default'
      order by priority, scheduled_at, id limit 1)) as at
-)
+), stray as (
 select s.job_id
 from statek.job_state s, horizon h
 where s.owner is null and s.parked_on is null and s.wake_at is null
@@ -66,7 +69,9 @@ join statek.job_state s on s.job_id = m.job_id
 cross join horizon h
 where s.owner is null and s.parked_on is null and m.created_at < h.at
   and (m.kind <> 'message' or s.status <> 'SUSPENDED' or s.blocked_on like '%message%')
-limit sqlc.arg(max_jobs)::integer;
+limit sqlc.arg(max_jobs)::integer
+)
+select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing from stray;
 
 -- name: WorkersForget :exec
 delete from statek.workers where dead_at < clock_timestamp() - interval '1 hour';

@@ -199,34 +199,30 @@ func (q *Queries) JobRelease(ctx context.Context, arg JobReleaseParams) (bool, e
 	return released, err
 }
 
-const JobsWakeDue = `-- name: JobsWakeDue :many
-update statek.job_state
-set wake_at = null
-where job_id = any(array(
-  select job_id from statek.job_state
-  where wake_at <= statek.now()
-  order by wake_at
-  limit $1::integer
-  for update skip locked))
-returning job_id
+const JobsWakeDue = `-- name: JobsWakeDue :one
+with woken as (
+  update statek.job_state
+  set wake_at = null
+  where job_id = any(array(
+    select job_id from statek.job_state
+    where wake_at <= statek.now()
+    order by wake_at
+    limit $1::integer
+    for update skip locked))
+  returning job_id
+)
+select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing from woken
 `
 
-func (q *Queries) JobsWakeDue(ctx context.Context, maxJobs int32) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, JobsWakeDue, maxJobs)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var job_id uuid.UUID
-		if err := rows.Scan(&job_id); err != nil {
-			return nil, err
-		}
-		items = append(items, job_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+type JobsWakeDueRow struct {
+	Jobs    int32
+	Nothing bool
+}
+
+// Rings the jobs whose own timer has come.
+func (q *Queries) JobsWakeDue(ctx context.Context, maxJobs int32) (JobsWakeDueRow, error) {
+	row := q.db.QueryRow(ctx, JobsWakeDue, maxJobs)
+	var i JobsWakeDueRow
+	err := row.Scan(&i.Jobs, &i.Nothing)
+	return i, err
 }

@@ -47,13 +47,13 @@ func (q *Queries) IdempotencyExpire(ctx context.Context) error {
 	return err
 }
 
-const JobsStray = `-- name: JobsStray :many
+const JobsStray = `-- name: JobsStray :one
 with horizon as (
   select least(clock_timestamp() - interval '5 seconds',
     -- the head of the queue, in the order of River's fetch index
     (select scheduled_at - interval '5 seconds' from river.river_job where state = 'available' and queue = 'default'
      order by priority, scheduled_at, id limit 1)) as at
-)
+), stray as (
 select s.job_id
 from statek.job_state s, horizon h
 where s.owner is null and s.parked_on is null and s.wake_at is null
@@ -66,57 +66,46 @@ cross join horizon h
 where s.owner is null and s.parked_on is null and m.created_at < h.at
   and (m.kind <> 'message' or s.status <> 'SUSPENDED' or s.blocked_on like '%message%')
 limit $1::integer
+)
+select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing from stray
 `
+
+type JobsStrayRow struct {
+	Jobs    int32
+	Nothing bool
+}
 
 // Jobs that nobody owns although they have work. A job that changed before the oldest doorbell still in the
 // queue was rung has lost its own; one that changed later may simply be waiting its turn.
-func (q *Queries) JobsStray(ctx context.Context, maxJobs int32) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, JobsStray, maxJobs)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var job_id uuid.UUID
-		if err := rows.Scan(&job_id); err != nil {
-			return nil, err
-		}
-		items = append(items, job_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) JobsStray(ctx context.Context, maxJobs int32) (JobsStrayRow, error) {
+	row := q.db.QueryRow(ctx, JobsStray, maxJobs)
+	var i JobsStrayRow
+	err := row.Scan(&i.Jobs, &i.Nothing)
+	return i, err
 }
 
-const JobsTakeOver = `-- name: JobsTakeOver :many
-update statek.job_state s
-set epoch = s.epoch + 1, owner = null, taken_from = s.owner, rung = false
-where s.owner is not null
-  and not exists (select from statek.workers w where w.id = s.owner and w.dead_at is null)
-returning s.job_id
+const JobsTakeOver = `-- name: JobsTakeOver :one
+with taken as (
+  update statek.job_state s
+  set epoch = s.epoch + 1, owner = null, taken_from = s.owner, rung = false
+  where s.owner is not null
+    and not exists (select from statek.workers w where w.id = s.owner and w.dead_at is null)
+  returning s.job_id
+)
+select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing from taken
 `
 
-// Takes everything from workers that are dead or gone. The caller rings the jobs in the same transaction.
-func (q *Queries) JobsTakeOver(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, JobsTakeOver)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var job_id uuid.UUID
-		if err := rows.Scan(&job_id); err != nil {
-			return nil, err
-		}
-		items = append(items, job_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+type JobsTakeOverRow struct {
+	Jobs    int32
+	Nothing bool
+}
+
+// Takes everything from workers that are dead or gone, and rings it.
+func (q *Queries) JobsTakeOver(ctx context.Context) (JobsTakeOverRow, error) {
+	row := q.db.QueryRow(ctx, JobsTakeOver)
+	var i JobsTakeOverRow
+	err := row.Scan(&i.Jobs, &i.Nothing)
+	return i, err
 }
 
 const WorkerGone = `-- name: WorkerGone :exec
