@@ -187,6 +187,8 @@ func fail(err error, what string) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch {
+		case pg.Code == "22021": // character_not_in_repertoire
+			return &Error{Kind: KindInvalid, Message: what + ": a name or text holds NUL or broken UTF-8, which cannot be stored", Err: err}
 		case !missing(pg.Code):
 		case strings.Contains(pg.Message, "statek.") || strings.Contains(pg.Message, "river.") || strings.Contains(pg.Message, `"statek"`):
 			return &Error{Kind: KindUnavailable, Message: "the database has no or an older schema; run: statek migrate up", Err: err}

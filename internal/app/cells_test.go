@@ -175,7 +175,7 @@ func TestGoTools(t *testing.T) {
 	})
 	var calls atomic.Int64
 	tools := map[string]app.GoTool{
-		"fine":   tool(func() (json.RawMessage, error) { calls.Add(1); return json.RawMessage(`{"z":1,"a":-0}`), nil }),
+		"fine":   tool(func() (json.RawMessage, error) { calls.Add(1); return json.RawMessage(`{"z":1,"a":2}`), nil }),
 		"broken": tool(func() (json.RawMessage, error) { return json.RawMessage(`{`), nil }),
 		"bytes":  tool(func() (json.RawMessage, error) { return json.RawMessage("\"a\xff\xfeb\""), nil }),
 	}
@@ -186,7 +186,7 @@ func TestGoTools(t *testing.T) {
 	k.must(k.DefineTools(t.Context(), "/", defs))
 	k.work(func(c *app.WorkerConfig) { c.Tools = tools })
 	job := k.ended(k.submit("g", nil).ID)
-	if want := `[{"z":1,"a":-0},"ToolError","ToolError","ToolError"]`; string(job.Result) != want {
+	if want := `[{"z":1,"a":2},"ToolError","ToolError","ToolError"]`; string(job.Result) != want {
 		k.dump(job.ID)
 		t.Errorf("result = %s (%s), want %s", job.Result, job.BlockedWhy, want)
 	}

@@ -168,7 +168,7 @@ func (a *App) newJob(ctx context.Context, req SubmitRequest) (store.NewJob, []Fi
 	}
 	p, err := a.plan(ctx, req)
 	var refused *Error
-	if errors.As(err, &refused) && refused.Kind == KindInvalid {
+	if errors.As(err, &refused) && refused.Kind == KindInvalid && len(refused.Fields) > 0 {
 		return store.NewJob{}, refused.Fields, nil
 	}
 	if err != nil {

@@ -42,6 +42,9 @@ const (
 	MaxBatch = 10_000
 )
 
+// storable reports text that Postgres can hold.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
 // checkRequest collects everything that is wrong with the parts of a submission that need no database.
 func checkRequest(req SubmitRequest) []FieldError {
 	var wrong []FieldError
@@ -58,12 +61,15 @@ func checkRequest(req SubmitRequest) []FieldError {
 		add("tags", len(req.Tags), "are too many: at most %d", maxTags)
 	}
 	for i, t := range req.Tags {
-		if t == "" || utf8.RuneCountInString(t) > maxTagLength {
-			add(fmt.Sprintf("tags[%d]", i), t, "must have 1 to %d characters", maxTagLength)
+		if t == "" || utf8.RuneCountInString(t) > maxTagLength || !storable(t) {
+			add(fmt.Sprintf("tags[%d]", i), t, "must have 1 to %d characters, and no NUL", maxTagLength)
 		}
 	}
 	if len(req.Key) > maxKeyLength {
 		add("key", nil, "has %d bytes; at most %d are accepted", len(req.Key), maxKeyLength)
+	}
+	if !storable(req.Key) {
+		add("key", nil, "must be UTF-8 without NUL")
 	}
 	if req.OnConflict != "reject" && req.OnConflict != "existing" {
 		add("on_conflict", req.OnConflict, `must be "reject" or "existing"`)
