@@ -27,6 +27,8 @@ type kit struct {
 	reg  *providers.Registry
 	// replies are the scripted provider's files.
 	replies fstest.MapFS
+	// wire is what the App and its workers connect through, when the test asked for it; pool never does.
+	wire *proxy
 }
 
 // files maps paths below the definitions folder, or "replies/<role>.md", to texts.
@@ -35,7 +37,20 @@ type files map[string]string
 func newKit(t *testing.T, defs files) *kit {
 	t.Helper()
 	url := pgtest.URL(t)
-	k := &kit{t: t, url: url, pool: pgtest.Pool(t, url)}
+	return (&kit{t: t, url: url, pool: pgtest.Pool(t, url)}).open(defs)
+}
+
+// newKitThrough is a kit whose App reaches the database through a proxy.
+func newKitThrough(t *testing.T, defs files) *kit {
+	t.Helper()
+	direct := pgtest.URL(t)
+	wire, url := newProxy(t, direct)
+	return (&kit{t: t, url: url, pool: pgtest.Pool(t, direct), wire: wire}).open(defs)
+}
+
+func (k *kit) open(defs files) *kit {
+	t, url := k.t, k.url
+	t.Helper()
 	a, err := app.Open(t.Context(), app.Config{DatabaseURL: url, Logger: slog.New(slog.DiscardHandler), MaxConns: 6})
 	if err != nil {
 		t.Fatal(err)
