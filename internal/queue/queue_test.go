@@ -1,0 +1,184 @@
+package queue_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"statek/internal/pgtest"
+	"statek/internal/queue"
+)
+
+// running is a queue at work.
+type running struct {
+	t       *testing.T
+	pool    *pgxpool.Pool
+	stop    context.CancelFunc
+	stopped chan error
+}
+
+func run(t *testing.T, pool *pgxpool.Pool, cfg queue.Config, grace time.Duration, answer func(context.Context, uuid.UUID)) *running {
+	t.Helper()
+	cfg.Worker = uuid.New()
+	q, err := queue.New(pool, cfg, answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{t: t, pool: pool, stop: cancel, stopped: make(chan error, 1)}
+	go func() { r.stopped <- q.Run(ctx, grace); close(r.stopped) }()
+	t.Cleanup(func() { cancel(); <-r.stopped })
+	return r
+}
+
+func ring(t *testing.T, pool *pgxpool.Pool, jobs ...uuid.UUID) {
+	t.Helper()
+	if _, err := pool.Exec(t.Context(), "select statek.ring($1, true)", jobs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func next[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s did not come", what)
+		panic("unreachable")
+	}
+}
+
+// until waits for a query to become true.
+func until(t *testing.T, pool *pgxpool.Pool, sql string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for yes := false; !yes; {
+		if err := pool.QueryRow(ctx, sql).Scan(&yes); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+}
+
+// TestNotificationTakesADoorbellAtOnce: nobody polls within the test's time.
+func TestNotificationTakesADoorbellAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.DB(t)
+	answered := make(chan uuid.UUID, 10)
+	run(t, pool, queue.Config{Poll: time.Hour}, time.Second, func(_ context.Context, job uuid.UUID) { answered <- job })
+	first := uuid.New()
+	ring(t, pool, first)
+	if got := next(t, "the first doorbell", answered); got != first {
+		t.Errorf("answered %s, want %s", got, first)
+	}
+	for range 5 { // the listener stands by now
+		job := uuid.New()
+		began := time.Now()
+		ring(t, pool, job)
+		if got := next(t, "a doorbell", answered); got != job {
+			t.Errorf("answered %s, want %s", got, job)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("the answer took %s", took)
+		}
+	}
+}
+
+// TestLostNotificationOnlyCostsAPoll: the doorbell is in the table.
+func TestLostNotificationOnlyCostsAPoll(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.DB(t)
+	answered := make(chan uuid.UUID, 10)
+	run(t, pool, queue.Config{Poll: 100 * time.Millisecond}, time.Second, func(_ context.Context, job uuid.UUID) { answered <- job })
+	job := uuid.New()
+	if _, err := pool.Exec(t.Context(), "select statek.ring(array[$1]::uuid[], false)", job); err != nil {
+		t.Fatal(err)
+	}
+	if got := next(t, "the doorbell", answered); got != job {
+		t.Errorf("answered %s, want %s", got, job)
+	}
+}
+
+// TestDoorbellsNeverFail: answered is done, whatever came of it; none is retried.
+func TestDoorbellsNeverFail(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.DB(t)
+	answered := make(chan uuid.UUID, 10)
+	run(t, pool, queue.Config{}, time.Second, func(_ context.Context, job uuid.UUID) { answered <- job })
+	job := uuid.New()
+	for range 3 { // the same job, rung again and again: each is answered
+		ring(t, pool, job)
+		next(t, "the doorbell", answered)
+	}
+	until(t, pool, "select count(*) = 3 from river.river_job where state = 'completed' and attempt = 1 and errors is null")
+}
+
+// TestMaxJobsAreAnsweredAtOnce, and no more.
+func TestMaxJobsAreAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.DB(t)
+	entered, leave := make(chan uuid.UUID, 10), make(chan struct{})
+	run(t, pool, queue.Config{MaxJobs: 2, Poll: 50 * time.Millisecond}, 10*time.Second, func(ctx context.Context, job uuid.UUID) {
+		entered <- job
+		select {
+		case <-leave:
+		case <-ctx.Done():
+		}
+	})
+	ring(t, pool, uuid.New(), uuid.New(), uuid.New(), uuid.New())
+	next(t, "the first", entered)
+	next(t, "the second", entered)
+	until(t, pool, "select pg_sleep(0.3)::text = '' and count(*) filter (where state = 'available') = 2 from river.river_job")
+	select {
+	case job := <-entered:
+		t.Errorf("%s is answered beyond MaxJobs", job)
+	default:
+	}
+	close(leave)
+	next(t, "the third", entered)
+	next(t, "the fourth", entered)
+}
+
+// TestRunStopsWithGrace: what was taken may finish; what does not is cancelled, and waited for.
+func TestRunStopsWithGrace(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		grace     time.Duration
+		cancelled bool
+	}{"finishes": {time.Minute, false}, "is cancelled": {50 * time.Millisecond, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.DB(t)
+			entered, leave, left := make(chan bool, 1), make(chan struct{}), make(chan error, 1)
+			r := run(t, pool, queue.Config{}, c.grace, func(ctx context.Context, _ uuid.UUID) {
+				entered <- true
+				select {
+				case <-leave:
+				case <-ctx.Done():
+				}
+				left <- ctx.Err()
+			})
+			ring(t, pool, uuid.New())
+			next(t, "the doorbell", entered)
+			r.stop()
+			if !c.cancelled {
+				ring(t, pool, uuid.New()) // too late: not taken
+				close(leave)
+			}
+			if err := next(t, "the end", r.stopped); err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			if err := next(t, "the answer's end", left); (err != nil) != c.cancelled {
+				t.Errorf("the answer ended with %v, want it cancelled: %t", err, c.cancelled)
+			}
+			until(t, pool, "select count(*) = 0 from river.river_job where state not in ('completed', 'available')")
+			if len(entered) != 0 {
+				t.Error("a doorbell was taken after the stop")
+			}
+		})
+	}
+}
