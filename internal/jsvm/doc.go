@@ -16,8 +16,12 @@
 // When a cell has ended, Changes reads the variables (graph.go) and writes those that differ (emit.go);
 // Open restores them (restore.go). The formats are described in codec.go.
 //
-// What goja lacks or gets wrong is mended by a numbered, immutable prelude. The intrinsics are locked after
-// it ran: extending or replacing them throws, because it would be lost with the VM.
+// What goja lacks or gets wrong is mended by a numbered, immutable prelude, of which rare parts (URL,
+// TextEncoder, locale texts, structuredClone) are made when they are first used. Extending the common
+// built-ins throws. What a cell replaces, deletes or adds elsewhere is lost with the VM, so Changes compares
+// the built-ins that the session has made with what they were (pristine.go) and notes each difference.
+// goja makes built-ins when they are touched, and its API cannot say which it has made, so layout.go reads
+// that from goja's own fields; it finds them by name and refuses to work with a goja that is made otherwise.
 //
 // # What may go wrong
 //
@@ -25,9 +29,27 @@
 // use. A call beyond a limit rejects instead. A replay that leads elsewhere is a *DivergedError. A variable
 // that cannot be kept is refused loudly, and reading it later says the same words.
 //
-// In this process not everything can be bounded: one allocation of a terabyte, a native loop over 2⁵³
-// elements, a proxy that is its own prototype end or hang the process, whatever this package does. Run
-// untrusted cells in the sandbox child.
+// A variable that holds a tool which has been revoked is refused from then on, and one whose name a tool has
+// taken is deleted; both with a note.
+//
+// An error's stack has its byte-code offsets taken out where it is read as x.stack, x["stack"], x?.stack or
+// {stack} = x. Other ways (Object.entries, Reflect.get, a computed key, a parameter or catch pattern, a chain
+// that may end before, as a?.b.stack) still see them: a stack that is printed by such means may differ once
+// goja is upgraded, and a replay over the upgrade then diverges.
+//
+// In this process not everything can be bounded. Single calls that ask for too much throw a RangeError
+// (bounds.go): long texts, huge lengths, buffers, BigInt powers, deep JSON, circles of arrays and of proxies.
+// What is left ends or hangs the process, whatever this package does:
+//
+//   - memory that grows step by step: pushing, doubling a text, filling a Map, replacements that multiply a
+//     text, BigInts that are multiplied, long chains of bind or of proxies (following those may also overflow
+//     Go's stack);
+//   - native loops over what a script supplies: new Set of an endless native iterator, a thenable whose then is
+//     a built-in, some or filter on {length: 2**53-1}; sorting millions takes seconds;
+//   - backtracking regular expressions, which run as long as they like;
+//   - constructors of buffers that are reached by another name, as in Reflect.construct or const B = ArrayBuffer.
+//
+// Run untrusted cells in the sandbox child.
 //
 // goja takes its time zone from time.Local: call PinUTC first in main. Stack texts of functions that were
 // made by an earlier cell differ between a session that ran both cells and one that was restored in between,

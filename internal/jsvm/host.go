@@ -50,8 +50,10 @@ func (s *session) installHosts() error {
 	if _, err := s.js.call(s.js.preventExtensions, console); err != nil {
 		return err
 	}
-	if err := s.fix(s.vm.GlobalObject(), hiddenClean, s.native("clean", 1, s.clean)); err != nil {
-		return err
+	for _, f := range []preludeHost{{hiddenClean, s.clean}, {hiddenSize, s.size}, {hiddenExponent, s.exponent}} {
+		if err := s.fix(s.vm.GlobalObject(), f.name, s.vm.ToValue(f.call)); err != nil {
+			return err
+		}
 	}
 	for _, g := range s.grants {
 		if err := s.fix(s.vm.GlobalObject(), g.Name, s.native(g.Name, 0, func(call goja.FunctionCall) goja.Value { return s.hostCall(g, call) })); err != nil {
@@ -62,7 +64,9 @@ func (s *session) installHosts() error {
 }
 
 func (s *session) native(name string, length int, f func(goja.FunctionCall) goja.Value) goja.Value {
-	o := s.function(name, length, f)
+	o := s.vm.ToValue(f).(*goja.Object)
+	_ = o.DefineDataProperty("name", s.vm.ToValue(name), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+	_ = o.DefineDataProperty("length", s.vm.ToValue(length), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
 	s.js.must(s.js.preventExtensions, o)
 	return o
 }

@@ -15,7 +15,7 @@ import (
 // properties, and by what code. goja makes built-ins when they are first touched, and asking through its API
 // would make them all, which costs more than everything else a session does. The layout is found by name,
 // once per machine, and checked; with a goja that is made differently no session opens.
-// It only reads.
+// It only reads, except that wrap changes what a built-in runs.
 type layout struct {
 	self       int     // field of goja.Object
 	global     uintptr // of Runtime.global
@@ -31,9 +31,9 @@ type intrinsicField struct {
 
 // shape says where the fields of one kind of object are; -1 where it has none.
 type shape struct {
-	name                                       string
-	values, symbols, extensible, code, program int
-	buffer, constructor, length, from, size    int // of a view
+	name                                              string
+	values, symbols, extensible, code, program        int
+	elements, buffer, constructor, length, from, size int // of a view
 }
 
 // rawProperty mirrors goja.valueProperty, rawEntry goja.mapEntry.
@@ -121,7 +121,7 @@ func mirrors(ours, theirs reflect.Type) bool {
 func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
 	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem()
 	if impl.Kind() != reflect.Pointer {
-		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, buffer: -1}, nil
+		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, buffer: -1, elements: -1}, nil
 	}
 	t := impl.Type()
 	if s, ok := l.shapes.Load(t); ok {
@@ -132,6 +132,7 @@ func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
 	s.extensible = offset(t.Elem(), "extensible", reflect.TypeFor[bool]())
 	s.code = offset(t.Elem(), "f", reflect.TypeFor[func(goja.FunctionCall) goja.Value]())
 	s.program = offset(t.Elem(), "prg", reflect.TypeFor[*goja.Program]())
+	s.elements = offset(t.Elem(), "values", reflect.TypeFor[[]goja.Value]())
 	number := reflect.TypeFor[int]()
 	s.buffer, s.constructor = offset(t.Elem(), "viewedArrayBuf", nil), offset(t.Elem(), "defaultCtor", reflect.TypeFor[*goja.Object]())
 	s.length, s.from, s.size = offset(t.Elem(), "length", number), offset(t.Elem(), "offset", number), offset(t.Elem(), "elemSize", number)
@@ -266,4 +267,27 @@ func (l *layout) flags(o *goja.Object) string {
 		}
 	}
 	return out
+}
+
+// elements of a dense array; nil stands for a hole.
+func (l *layout) elements(o *goja.Object) ([]goja.Value, bool) {
+	s, at := l.shape(o)
+	if s.elements < 0 {
+		return nil, false
+	}
+	return *(*[]goja.Value)(unsafe.Add(at, s.elements)), true
+}
+
+// wrap makes a built-in function look at its call before it runs.
+func (l *layout) wrap(native *goja.Object, check func(goja.FunctionCall)) {
+	s, at := l.shape(native)
+	if s.code < 0 {
+		return
+	}
+	code := (*func(goja.FunctionCall) goja.Value)(unsafe.Add(at, s.code))
+	run := *code
+	*code = func(call goja.FunctionCall) goja.Value {
+		check(call)
+		return run(call)
+	}
 }

@@ -102,7 +102,7 @@ func parsePlain(source string) (*parsed, error) {
 	if !p.unwrap(len(text)) {
 		return nil, errCloses
 	}
-	return p, checkEarly(program)
+	return p, checkEarly(p, text)
 }
 
 // unwrap finds the cell's arrow: it must be the last statement, and its last brace the one we added.
@@ -129,8 +129,13 @@ func (p *parsed) unwrap(length int) bool {
 
 // checkEarly compiles the text as it was written, which finds the early errors (duplicate names, a const
 // without value, a break outside of a loop) that are gone once declarations have become assignments.
-func checkEarly(program *ast.Program) error {
-	_, err := compileProgram(program)
+// The compiler computes what is constant, so BigInts are bounded first.
+func checkEarly(p *parsed, text string) error {
+	if strings.Contains(text, "**") || strings.Contains(text, "<<") {
+		r := newResolver()
+		r.script(p.program)
+	}
+	_, err := compileProgram(p.program)
 	return err
 }
 
@@ -216,7 +221,7 @@ func parseLowered(text string) (*parsed, error) {
 			}
 		}
 	}
-	return p, checkEarly(program)
+	return p, checkEarly(p, text)
 }
 
 // findTemps tells the variables that the text does not mention. Lowering a loop makes some, which must not

@@ -48,6 +48,7 @@ const RegExpWrapper = function RegExp(pattern, flags) {
   if (new.target === undefined && isRegExp && flags === undefined && pattern.constructor === RegExpWrapper) return pattern;
   let source = isRegExp ? pattern.source : pattern === undefined ? '' : `${pattern}`;
   const wanted = flags === undefined ? (isRegExp ? pattern.flags : '') : `${flags}`;
+  if (source.length > 20000) throw new RangeError(`a regular expression has ${source.length} characters; the limit is 20000; use a shorter one`);
   if (needsSuffix(source, wanted) && visibleSource(source) === source) source += suffix;
   return construct(NativeRegExp, [source, wanted], new.target === undefined ? RegExpWrapper : new.target);
 };
@@ -612,7 +613,6 @@ for (const [name, prototype, keyword] of makers) {
 hide(globalThis, 'eval', { eval(source) { return typeof source === 'string' ? host.evaluate(source) : source; } }.eval);
 
 // --- bounds: native code that is asked for too much cannot be interrupted, or ends the process ---
-const parse = JSON.parse;
 host.bound();
 
 // --- close: additions to intrinsics throw instead of being lost with the VM. What a cell replaces, and
@@ -624,7 +624,7 @@ host.close(preventExtensions,
 const hiddenPrototypes = () => [IteratorPrototype, AsyncFunction.prototype, GeneratorFunction.prototype, GeneratorFunction.prototype.prototype,
   getPrototypeOf([][Symbol.iterator]()), getPrototypeOf(new NativeMap()[Symbol.iterator]()), getPrototypeOf(new NativeSet()[Symbol.iterator]()), getPrototypeOf(''[Symbol.iterator]())];
 return [
-  getOwnPropertyDescriptor, ownKeys, Object.isExtensible, preventExtensions, JSON.stringify, parse, Symbol.keyFor, Symbol.for, hiddenPrototypes,
+  getOwnPropertyDescriptor, ownKeys, Object.isExtensible, preventExtensions, JSON.stringify, JSON.parse, Symbol.keyFor, Symbol.for, hiddenPrototypes,
   Function.prototype.toString, mapForEach, mapSet, setForEach, setAdd, getTime, nativeSource,
   RegExpWrapper, NativeMap, NativeSet, NativeDate, NativeError, BigInt, Array, Function,
   RegExpWrapper, Function, AsyncFunction.prototype.constructor, GeneratorFunction.prototype.constructor, Iterator,

@@ -197,6 +197,29 @@ func TestStacksCarryNoByteCodeOffsets(t *testing.T) {
 	}
 }
 
+func TestStacksAreCleanHoweverTheyAreRead(t *testing.T) {
+	t.Parallel()
+	tests := map[string]string{
+		"e.stack":                    "Error: x\n\tat cell:1:11",
+		"e['stack']":                 "Error: x\n\tat cell:1:11",
+		"e?.stack":                   "Error: x\n\tat cell:1:11",
+		"e?.['stack']":               "Error: x\n\tat cell:1:11",
+		"const {stack} = e; stack":   "Error: x\n\tat cell:1:11",
+		"let s; ({stack: s} = e); s": "Error: x\n\tat cell:1:11",
+		"const {'stack': r} = e; r":  "Error: x\n\tat cell:1:11",
+		"let u; u?.stack":            "undefined",
+		"let u; ((x, y) => x + '|' + y)(u?.b.stack, 2)":                                                                      "undefined|2",
+		"const o = {stack: [1]}; o.stack.push(2); o.stack?.[1]":                                                              "2",
+		"class S { get stack() { return 7 } } class T extends S { get stack() { return super.stack + 1 } } new T()['stack']": "8",
+	}
+	for source, want := range tests {
+		s := open(t, jsvm.Setup{})
+		if got := outcome(run(t, s, "const e = new Error('x');\n"+source)); got != want {
+			t.Errorf("%s: got %q, want %q", source, got, want)
+		}
+	}
+}
+
 func TestContextEndsADrive(t *testing.T) {
 	t.Parallel()
 	s := open(t, jsvm.Setup{})
