@@ -163,7 +163,13 @@ func (e *Engine) take(ctx context.Context, job jobs.ID, expel func()) *run {
 	case old != nil:
 		// It has let the job go, or lost it: either way it is about to leave.
 		old.expel()
-		<-old.left
+		if !old.gone(ctx) {
+			e.complain(ctx, "a run that lost its job does not end: some tool ignores its context", job, jobs.ErrFenced)
+			if err := e.Jobs.HandOver(ctx, rec.Hold); err != nil {
+				e.complain(ctx, "hand-over failed", job, err)
+			}
+			return nil
+		}
 	}
 	r := newRun(e, rec)
 	r.expel = expel
@@ -203,6 +209,13 @@ func (e *Engine) settle(ctx context.Context, r *run, err error) {
 	}
 	if _, err := fresh.flush(ctx, true); err != nil {
 		e.complain(ctx, "pausing failed", job, err)
+	}
+}
+
+// Expel ends the run of a job at an epoch: the database says that it is no longer ours.
+func (e *Engine) Expel(job jobs.ID, epoch int64) {
+	if r := e.held(job); r != nil && r.rec.Epoch == epoch {
+		r.expel()
 	}
 }
 

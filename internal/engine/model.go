@@ -82,7 +82,7 @@ func (r *run) complete(ctx context.Context, provider providers.Provider, req pro
 
 func (r *run) failed(eff jobs.AskModel, cause error) ([]jobs.Effect, error) {
 	var perr *providers.Error
-	if !errors.As(cause, &perr) {
+	if !errors.As(cause, &perr) && (r.Unavailable(cause) || errors.Is(cause, jobs.ErrFenced)) {
 		return nil, cause // not the provider's: the mailbox could not be read
 	}
 	ev := jobs.ModelFailed{Turn: eff.Turn, Attempt: eff.Attempt, Error: cause.Error()}

@@ -51,6 +51,23 @@ func (r *run) ring() {
 	}
 }
 
+// patience is how long a new run waits for its predecessor, which has been told to end.
+const patience = 2 * time.Second
+
+// gone waits until the run has left the table; false when it does not.
+func (r *run) gone(ctx context.Context) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-r.left:
+		return true
+	case <-timer.C:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // drive does what the state machine says until the job is released.
 func (r *run) drive(ctx context.Context) error {
 	if err := r.load(ctx); err != nil {

@@ -60,7 +60,8 @@ type Keeper struct {
 	Chores Chores
 	Logger *slog.Logger
 	alarm  *alarm
-	strays map[jobs.ID]int64 // reported once; used by the heartbeat alone
+	strays map[jobs.ID]int64 // owned and not running, reported once; used by the heartbeat alone
+	lost   map[jobs.ID]int64 // running and not owned, likewise
 }
 
 // ErrDeclaredDead: others have declared this worker dead and taken its jobs. It must start anew under a
@@ -69,7 +70,7 @@ var ErrDeclaredDead = errors.New("engine: this worker was declared dead")
 
 // NewKeeper returns a keeper; hints of near timers go to the alarm.
 func NewKeeper(k Keeper) *Keeper {
-	k.alarm, k.strays = newAlarm(), map[jobs.ID]int64{}
+	k.alarm, k.strays, k.lost = newAlarm(), map[jobs.ID]int64{}, map[jobs.ID]int64{}
 	return &k
 }
 
@@ -165,6 +166,7 @@ func (k *Keeper) act(ctx context.Context, beat Beat, steady bool) {
 // only what two beats in a row report is given back.
 func (k *Keeper) reconcile(ctx context.Context, beat Beat) {
 	running := k.Engine.Running()
+	k.expel(running, beat)
 	for job, epoch := range beat.Owned {
 		if e, ok := running[job]; ok && e == epoch {
 			delete(k.strays, job)
@@ -177,6 +179,23 @@ func (k *Keeper) reconcile(ctx context.Context, beat Beat) {
 		delete(k.strays, job)
 		err := k.Engine.Jobs.HandOver(ctx, jobs.Hold{Job: job, Epoch: epoch, Owner: k.Engine.Worker})
 		k.say(ctx, "giving back a stray job", err)
+	}
+}
+
+// expel ends runs of jobs that somebody else has taken: their model requests and tools cost money for nothing.
+// A run that has just begun or is about to leave looks the same, so it takes two beats in a row.
+func (k *Keeper) expel(running map[jobs.ID]int64, beat Beat) {
+	before := k.lost
+	k.lost = map[jobs.ID]int64{}
+	for job, epoch := range running {
+		owned, ok := beat.Owned[job]
+		switch {
+		case ok && owned == epoch:
+		case before[job] == epoch:
+			k.Engine.Expel(job, epoch)
+		default:
+			k.lost[job] = epoch
+		}
 	}
 }
 

@@ -44,8 +44,9 @@ type rawProperty struct {
 }
 
 type rawEntry struct {
-	key, value         goja.Value
-	iterPrev, iterNext *rawEntry
+	key, value goja.Value
+	iterPrev   *rawEntry //nolint:unused // holds the place of goja's field
+	iterNext   *rawEntry
 }
 
 var errLayout = errors.New("jsvm: goja is made differently than this package knows")
