@@ -42,6 +42,7 @@ var arrows = []arrow{
 	{"internal/jobs", []string{"internal/temporal"}, "pure; a commit registers waits"},
 	{"internal/sqldef", nil, "pure; a leaf"},
 	{"internal/jsvm", nil, "a leaf: it turns a snapshot and deliveries into a step and knows nobody"},
+	{"internal/jsvm/lockdown", nil, "a leaf: it takes rights from its own process and does not know what for"},
 	{"internal/providers", nil, "a leaf: the contract and nothing else"},
 	{"internal/providers/openai", []string{"internal/providers"}, "an implementation of the contract"},
 	{"internal/providers/scripted", []string{"internal/providers"}, "an implementation of the contract"},
@@ -88,6 +89,10 @@ var homes = map[string][]string{
 	"github.com/google/go-cmp":                    {"internal/providers/providertest"},
 	"go.uber.org/goleak":                          {"internal/pgtest"},
 	"pgregory.net/rapid":                          {},
+
+	"github.com/landlock-lsm/go-landlock":           {"internal/jsvm/lockdown"},
+	"golang.org/x/net":                              {"internal/jsvm/lockdown"},
+	"kernel.org/pub/linux/libs/security/libcap/psx": {"internal/jsvm/lockdown"},
 }
 
 // TestArrows holds every file to the two tables above.

@@ -1,0 +1,4 @@
+package lockdown
+
+// Sanitized is sanitized, for tests that would take minutes.
+const Sanitized = sanitized
