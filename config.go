@@ -3,6 +3,8 @@ package statek
 import (
 	"log/slog"
 	"time"
+
+	"statek/internal/app"
 )
 
 // Config says where the database is.
@@ -13,7 +15,31 @@ type Config struct {
 	Logger *slog.Logger
 	// MaxConns bounds the client's connection pool. Default 16.
 	MaxConns int
+	// Sandbox says where the code that models write is read and run. Default: SandboxBestEffort.
+	Sandbox Sandbox
+	// SandboxChildren is how many child processes there may be. Default: four for each core, at most one for each
+	// GiB of memory.
+	SandboxChildren int
 }
+
+// Sandbox is a way to run code that models write.
+type Sandbox string
+
+const (
+	// SandboxStrict runs code in child processes with every layer of defence; where the host lacks one, nothing
+	// runs.
+	SandboxStrict Sandbox = "strict"
+	// SandboxBestEffort runs code in child processes with the layers that the host has, and logs which it lacks.
+	SandboxBestEffort Sandbox = "best-effort"
+	// SandboxInProcess runs code inside this process, which a single line can then end or hang. It is for tests and
+	// for code that you trust.
+	SandboxInProcess Sandbox = "in-process"
+)
+
+// SandboxMain must be the first call in main, also in TestMain, unless SandboxInProcess is used: the child
+// processes are copies of this program, and this is where a copy starts to serve and never returns. In the
+// program itself it does nothing.
+func SandboxMain() { app.SandboxMain() }
 
 // WorkerConfig says how a worker works. The zero value runs warmups and tools, and no model.
 type WorkerConfig struct {

@@ -31,7 +31,7 @@ var arrows = []arrow{
 	{"cmd/statek", []string{".", "internal/app", "internal/config", "internal/devdb", "internal/httpapi"}, "the dev server wires all, and finds a database"},
 	{"internal/httpapi", []string{"internal/app", "web"}, "the API can do what the use cases offer and cannot reach past them"},
 	{"internal/app", []string{
-		"internal/agents", "internal/config", "internal/engine", "internal/jobs", "internal/jsvm", "internal/providers/…",
+		"internal/agents", "internal/config", "internal/engine", "internal/jobs", "internal/jsvm/…", "internal/providers/…",
 		"internal/queue", "internal/sqldef", "internal/store/…", "internal/temporal", "migrations",
 	}, "use cases and wiring: everything but who calls them"},
 	{"internal/engine", []string{
@@ -41,6 +41,8 @@ var arrows = []arrow{
 	{"internal/temporal", []string{"internal/sqldef"}, "pure"},
 	{"internal/jobs", []string{"internal/temporal"}, "pure; a commit registers waits"},
 	{"internal/sqldef", nil, "pure; a leaf"},
+	{"internal/jsvm/lockdown", nil, "a leaf: what a process does to itself"},
+	{"internal/jsvm/sandbox", []string{"internal/jsvm", "internal/jsvm/lockdown"}, "a machine whose cells run in other processes"},
 	{"internal/jsvm", nil, "a leaf: it turns a snapshot and deliveries into a step and knows nobody"},
 	{"internal/jsvm/lockdown", nil, "a leaf: it takes rights from its own process and does not know what for"},
 	{"internal/providers", nil, "a leaf: the contract and nothing else"},
@@ -68,6 +70,7 @@ var homes = map[string][]string{
 	"github.com/dop251/goja":                      {"internal/jsvm"},
 	"github.com/evanw/esbuild":                    {"internal/jsvm"},
 	"github.com/go-sourcemap/sourcemap":           {"internal/jsvm"},
+	"github.com/fxamacker/cbor/v2":                {"internal/jsvm/sandbox"},
 	"github.com/dlclark/regexp2":                  {"internal/jsvm"},
 	"github.com/riverqueue/river":                 {"internal/queue", "e2e"},
 	"github.com/jackc/pgx/v5":                     {".", "cmd/statek", "internal/app", "internal/store", "internal/queue", "internal/pgtest", "internal/devdb", "internal/config", "migrations", "e2e", "examples"},

@@ -12,7 +12,10 @@ import (
 	"statek/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	statek.SandboxMain()
+	pgtest.Main(m)
+}
 
 // A program that embeds Statek: one agent, one Go tool, one worker.
 func TestEmbeddedProgram(t *testing.T) {

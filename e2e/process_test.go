@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,14 +95,14 @@ func run(t testing.TB, want int, name string, env []string, args ...string) stri
 }
 
 // logged waits for a line of the log with this message, after those already seen, and returns its attributes.
-func (p *process) logged(message string) map[string]any {
+func (p *process) logged(messages ...string) map[string]any {
 	p.t.Helper()
 	over := time.After(patience)
 	for {
 		line, more := p.out.next()
 		if line != "" {
 			var record map[string]any
-			if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == message {
+			if json.Unmarshal([]byte(line), &record) == nil && slices.ContainsFunc(messages, func(m string) bool { return record["msg"] == m }) {
 				return record
 			}
 			continue
@@ -110,10 +111,10 @@ func (p *process) logged(message string) map[string]any {
 		case <-more:
 		case <-p.done:
 			if line, _ := p.out.next(); line == "" {
-				p.t.Fatalf("%s ended before it logged %q", p.name, message)
+				p.t.Fatalf("%s ended before it logged %q", p.name, messages)
 			}
 		case <-over:
-			p.t.Fatalf("%s has not logged %q within %s", p.name, message, patience)
+			p.t.Fatalf("%s has not logged %q within %s", p.name, messages, patience)
 		}
 	}
 }

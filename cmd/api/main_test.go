@@ -12,10 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"statek/internal/app"
 	"statek/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	app.SandboxMain()
+	pgtest.Main(m)
+}
 
 func TestMisuse(t *testing.T) {
 	t.Parallel()

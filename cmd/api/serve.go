@@ -12,11 +12,16 @@ import (
 // serve answers requests until ctx ends. It begins at once: while the database is away, requests are told
 // so and /readyz says no.
 func serve(ctx context.Context, cfg config.API, logger *slog.Logger) error {
-	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: cfg.Conns})
+	a, err := app.Open(ctx, app.Config{
+		DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: cfg.Conns, Sandbox: cfg.Sandbox.Mode, SandboxChildren: cfg.Sandbox.Children,
+	})
 	if err != nil {
 		return err
 	}
 	defer a.Close()
+	if err := a.CheckSandbox(ctx); err != nil {
+		return err
+	}
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() {

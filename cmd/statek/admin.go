@@ -15,6 +15,7 @@ import (
 
 func (p *program) apply() *cobra.Command {
 	var url, prefix string
+	var sandbox config.Sandbox
 	var log config.Logging
 	return p.command(&cobra.Command{
 		Use: "apply DIR", Short: "Store the definitions of a folder", Args: cobra.ExactArgs(1),
@@ -24,12 +25,13 @@ func (p *program) apply() *cobra.Command {
 	}, func(s *config.Set) {
 		s.Text(&prefix, "prefix", "", "/", "where the definitions go")
 		s.DatabaseURL(&url, true)
+		sandbox.Bind(s)
 		log.Bind(s)
 	}, func(ctx context.Context, args []string) error {
 		if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
 			return misuse("expected DIR to be a folder with agents, tools or temporals, got %q", args[0])
 		}
-		a, err := app.Open(ctx, app.Config{DatabaseURL: url, Logger: log.Logger(p.stderr), MaxConns: 2})
+		a, err := app.Open(ctx, app.Config{DatabaseURL: url, Logger: log.Logger(p.stderr), MaxConns: 2, Sandbox: sandbox.Mode, SandboxChildren: sandbox.Children})
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ type devConfig struct {
 	listen, databaseURL, definitions, prefix string
 	workers                                  int
 	models                                   config.Models
+	sandbox                                  config.Sandbox
 	log                                      config.Logging
 }
 
@@ -49,6 +50,7 @@ func (p *program) dev() *cobra.Command {
 		s.Dir(&cfg.definitions, "definitions", "STATEK_DEFINITIONS", "apply the definitions in this folder")
 		s.Text(&cfg.prefix, "prefix", "", "/", "where the definitions go")
 		cfg.models.Bind(s)
+		cfg.sandbox.Bind(s)
 		cfg.log.Bind(s)
 	}, func(ctx context.Context, _ []string) error {
 		err := p.runDev(ctx, cfg)
@@ -84,7 +86,9 @@ func (p *program) runDev(ctx context.Context, cfg devConfig) (err error) {
 	if err := app.Migrate(ctx, cfg.databaseURL, logger); err != nil {
 		return err
 	}
-	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.databaseURL, Logger: logger})
+	a, err := app.Open(ctx, app.Config{
+		DatabaseURL: cfg.databaseURL, Logger: logger, Sandbox: cfg.sandbox.Mode, SandboxChildren: cfg.sandbox.Children,
+	})
 	if err != nil {
 		return err
 	}
@@ -173,7 +177,7 @@ func (p *program) announce(cfg devConfig, models []string, data, where, api stri
 		{"Data", where},
 		{"SQL", `(. ` + shown + ` && psql "$DATABASE_URL" -c 'select * from statek.job_overview')`},
 		{"Env file", shown},
-		{"Workers", fmt.Sprintf("%d; cells run inside this process: run only code you trust", cfg.workers)},
+		{"Workers", fmt.Sprintf("%d; sandbox: %s", cfg.workers, cfg.sandbox.Mode)},
 		{"Models", orNone(strings.Join(models, ", "), "none: set OPENROUTER_API_KEY, X_API_URL and X_API_KEY, or --scripted DIR")},
 		{"Definitions", orNone(cfg.definitions, "none: statek apply DIR")},
 		{"Stop", "Ctrl-C, or kill " + strconv.Itoa(os.Getpid())},

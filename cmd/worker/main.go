@@ -15,6 +15,7 @@ import (
 )
 
 func main() {
+	app.SandboxMain()
 	app.PinUTC() // cells replay alike wherever they run
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

@@ -11,10 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"statek/internal/app"
 	"statek/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	app.SandboxMain()
+	pgtest.Main(m)
+}
 
 func TestMisuse(t *testing.T) {
 	t.Parallel()
@@ -28,7 +32,8 @@ func TestMisuse(t *testing.T) {
 		{"no database", nil, 2, "expected --database-url to be the URL of a PostgreSQL database"},
 		{"grace", []string{database, "--grace=-1s"}, 2, `expected --grace to be a positive duration such as 20s, got "-1s"`},
 		{"too few connections", []string{database, "--conns=5"}, 2, "expected --conns to be at least 6, got 5"},
-		{"strict sandbox", []string{database, "--sandbox=strict"}, 2, "expected --sandbox to be in-process (best-effort and strict do not exist in this release"},
+		{"unknown sandbox", []string{database, "--sandbox=docker"}, 2, `expected --sandbox to be one of strict, best-effort, in-process, got "docker"`},
+		{"no children", []string{database, "--sandbox-children=0"}, 2, `expected --sandbox-children to be a whole number of at least 1, got "0"`},
 		{"scripted folder", []string{database, "--scripted=/nowhere"}, 2, `expected --scripted to be a folder that exists, got "/nowhere"`},
 		{"unknown flag", []string{"--grce", "1s"}, 2, "did you mean --grace?"},
 		{"help", []string{"--help"}, 0, "Usage:\n  statek-worker [flags]"},
@@ -114,7 +119,7 @@ func TestWaitsForTheSchema(t *testing.T) {
 	if code := <-exited; code != 0 {
 		t.Errorf("got exit %d after a signal, want 0:\n%s", code, logged)
 	}
-	for _, line := range []string{"run statek migrate up", "cells run inside this process"} {
+	for _, line := range []string{"run statek migrate up", "sandbox ready"} {
 		if n := strings.Count(logged.String(), line); n != 1 {
 			t.Errorf("the log says %q %d times, want once:\n%s", line, n, logged)
 		}

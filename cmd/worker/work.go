@@ -16,14 +16,15 @@ import (
 
 // work drives jobs until ctx ends and what is running is finished or handed over.
 func work(ctx context.Context, cfg config.Worker, env []string, logger *slog.Logger) error {
-	logger.WarnContext(ctx, "cells run inside this process: run only code you trust", "sandbox", "in-process")
 	registry, err := app.NewProviders(app.ProviderConfig{
 		Environ: env, Default: cfg.Models.Provider, Scripted: cfg.Models.Scripted, Logger: logger,
 	})
 	if err != nil {
 		return err
 	}
-	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: 2})
+	a, err := app.Open(ctx, app.Config{
+		DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: 2, Sandbox: cfg.Sandbox.Mode, SandboxChildren: cfg.Sandbox.Children,
+	})
 	if err != nil {
 		return err
 	}

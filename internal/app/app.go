@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"statek/internal/jsvm"
+	"statek/internal/jsvm/sandbox"
 	"statek/internal/store"
 )
 
@@ -22,6 +23,11 @@ type Config struct {
 	DatabaseURL string
 	Logger      *slog.Logger // default: slog.Default()
 	MaxConns    int          // of the pool; default 16
+	// Sandbox says where code is read and run: SandboxStrict, SandboxBestEffort (the default) or
+	// SandboxInProcess.
+	Sandbox string
+	// SandboxChildren is how many processes there may be. Default: four for each core.
+	SandboxChildren int
 }
 
 // App answers requests. It is safe for concurrent use.
@@ -31,6 +37,7 @@ type App struct {
 	store    *store.Store
 	notifier *store.Notifier
 	machine  jsvm.Machine
+	sandbox  *sandbox.Pool // nil: in-process
 	checks   *checks
 	hub      *hub
 	now      func() time.Time
@@ -44,6 +51,13 @@ func Open(ctx context.Context, cfg Config) (*App, error) {
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = 16
 	}
+	if cfg.Sandbox == "" {
+		cfg.Sandbox = SandboxBestEffort
+	}
+	machine, children, err := newMachine(cfg)
+	if err != nil {
+		return nil, err
+	}
 	pool, err := newPool(ctx, cfg.DatabaseURL, cfg.MaxConns, "statek api", 0)
 	if err != nil {
 		return nil, err
@@ -52,7 +66,7 @@ func Open(ctx context.Context, cfg Config) (*App, error) {
 	notifier := store.NewNotifier(pool, 0)
 	return &App{
 		cfg: cfg, pool: pool, store: store.New(pool, notifier, now), notifier: notifier,
-		machine: jsvm.NewInProcess(), checks: newChecks(), hub: newHub(), now: now,
+		machine: machine, sandbox: children, checks: newChecks(), hub: newHub(), now: now,
 	}, nil
 }
 
@@ -97,8 +111,13 @@ func (a *App) Migrate(ctx context.Context) error {
 	return Migrate(ctx, a.cfg.DatabaseURL, a.cfg.Logger)
 }
 
-// Close ends all connections.
-func (a *App) Close() { a.pool.Close() }
+// Close ends all connections, and the processes in which cells run.
+func (a *App) Close() {
+	if a.sandbox != nil {
+		a.sandbox.Close()
+	}
+	a.pool.Close()
+}
 
 // Run sends notifications and keeps waiting callers informed until ctx ends. It reconnects by itself.
 func (a *App) Run(ctx context.Context) error {

@@ -18,7 +18,7 @@ const mostChecks = 4096
 
 func newChecks() *checks { return &checks{known: map[[32]byte]jsvm.Analysis{}} }
 
-func (c *checks) analyze(ctx context.Context, machine jsvm.Machine, source string) (jsvm.Analysis, error) {
+func (c *checks) analyze(ctx context.Context, machine jsvm.Machine, prefix, source string) (jsvm.Analysis, error) {
 	key := sha256.Sum256([]byte(source))
 	c.mu.Lock()
 	analysis, ok := c.known[key]
@@ -26,7 +26,7 @@ func (c *checks) analyze(ctx context.Context, machine jsvm.Machine, source strin
 	if ok {
 		return analysis, nil
 	}
-	analysis, err := machine.Analyze(ctx, source, jsvm.Limits{})
+	analysis, err := machine.Analyze(ctx, prefix, source, jsvm.Limits{})
 	if err != nil {
 		return jsvm.Analysis{}, err
 	}

@@ -68,7 +68,7 @@ func (a *App) PutAgent(ctx context.Context, prefix, role, prompt, warmup string)
 	if err := checkPrefix("prefix", prefix); err != nil {
 		return Agent{}, false, err
 	}
-	put, _, err := a.agentPut(ctx, role, source{role + ".md", prompt}, source{role + ".warmup.js", warmup})
+	put, _, err := a.agentPut(ctx, prefix, role, source{role + ".md", prompt}, source{role + ".warmup.js", warmup})
 	if err != nil {
 		field := "prompt"
 		var broken *agents.FileError
@@ -88,7 +88,7 @@ func (a *App) PutAgent(ctx context.Context, prefix, role, prompt, warmup string)
 type source struct{ file, text string }
 
 // agentPut reads and checks an agent.
-func (a *App) agentPut(ctx context.Context, role string, prompt, warmup source) (store.Put, string, error) {
+func (a *App) agentPut(ctx context.Context, prefix, role string, prompt, warmup source) (store.Put, string, error) {
 	def, err := agents.ParsePrompt(prompt.file, prompt.text)
 	if err != nil {
 		return store.Put{}, "", err
@@ -101,7 +101,7 @@ func (a *App) agentPut(ctx context.Context, role string, prompt, warmup source) 
 		return store.Put{}, "", &agents.FileError{File: prompt.file, Line: 1, Msg: err.Error()}
 	}
 	for _, b := range def.Warmup {
-		_, err := a.checks.analyze(ctx, a.machine, b.Source)
+		_, err := a.checks.analyze(ctx, a.machine, prefix, b.Source)
 		var syntax *jsvm.SyntaxError
 		if errors.As(err, &syntax) {
 			return store.Put{}, "", &agents.FileError{File: warmup.file, Line: max(1, b.Line+syntax.Line-1), Msg: syntax.Message}
@@ -126,7 +126,10 @@ func (a *App) Apply(ctx context.Context, dir fs.FS, prefix string) ([]Change, er
 	}
 	var puts []store.Put
 	var warnings []string
-	for _, read := range []func(context.Context, fs.FS) ([]store.Put, []string, error){a.readAgents, readTools, readTemporals} {
+	readAgents := func(ctx context.Context, dir fs.FS) ([]store.Put, []string, error) {
+		return a.readAgents(ctx, dir, prefix)
+	}
+	for _, read := range []func(context.Context, fs.FS) ([]store.Put, []string, error){readAgents, readTools, readTemporals} {
 		p, w, err := read(ctx, dir)
 		if err != nil {
 			return nil, err
@@ -183,7 +186,7 @@ func files(dir fs.FS, folder, ending string) ([]source, error) {
 	return list, nil
 }
 
-func (a *App) readAgents(ctx context.Context, dir fs.FS) ([]store.Put, []string, error) {
+func (a *App) readAgents(ctx context.Context, dir fs.FS, prefix string) ([]store.Put, []string, error) {
 	prompts, err := files(dir, "agents", ".md")
 	if err != nil {
 		return nil, nil, err
@@ -200,7 +203,7 @@ func (a *App) readAgents(ctx context.Context, dir fs.FS) ([]store.Put, []string,
 			warmup = warmups[i]
 			warmups = slices.Delete(warmups, i, i+1)
 		}
-		put, _, err := a.agentPut(ctx, role, p, warmup)
+		put, _, err := a.agentPut(ctx, prefix, role, p, warmup)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -3,7 +3,11 @@ package app_test
 import (
 	"testing"
 
+	"statek/internal/app"
 	"statek/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	app.SandboxMain()
+	pgtest.Main(m)
+}

@@ -247,7 +247,7 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 		known[name] = true
 	}
 	for i, b := range append(own, agent.Definition.Warmup...) {
-		analysis, err := a.checks.analyze(ctx, a.machine, b.Source)
+		analysis, err := a.checks.analyze(ctx, a.machine, req.Prefix, b.Source)
 		var syntax *jsvm.SyntaxError
 		switch {
 		case errors.As(err, &syntax) && i < len(own):

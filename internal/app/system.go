@@ -13,7 +13,8 @@ import (
 
 // Health looks at the database and counts live workers.
 func (a *App) Health(ctx context.Context) Health {
-	h := Health{Database: "ok", Sandbox: "in-process: cells run inside the worker; use it only with code you trust"}
+	h := Health{Database: "ok"}
+	h.Sandbox, h.SandboxMissing = a.sandboxHealth()
 	if err := a.store.Ping(ctx); err != nil {
 		h.Database = "not available"
 		return h

@@ -154,12 +154,14 @@ type Change struct {
 
 // Health is what /readyz shows.
 type Health struct {
-	Ready    bool              `json:"ready"`
-	Database string            `json:"database"`
-	Schema   string            `json:"schema,omitempty"`
-	Workers  int               `json:"workers"`
-	Sandbox  string            `json:"sandbox"`
-	Checks   map[string]string `json:"checks,omitempty"`
+	Ready    bool   `json:"ready"`
+	Database string `json:"database"`
+	Schema   string `json:"schema,omitempty"`
+	Workers  int    `json:"workers"`
+	Sandbox  string `json:"sandbox"`
+	// SandboxMissing are layers of defence that this host does not offer, and why.
+	SandboxMissing []string          `json:"sandbox_missing,omitempty"`
+	Checks         map[string]string `json:"checks,omitempty"`
 }
 
 // ErrorKind groups errors by what a caller can do.

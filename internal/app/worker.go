@@ -97,6 +97,9 @@ func (w *Worker) Ready() bool { return w.ready.Load() }
 // later, is waited for; a worker that was given up for dead starts anew under another id.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.winding.Wait()
+	if err := w.app.CheckSandbox(ctx); err != nil {
+		return err
+	}
 	pause := 100 * time.Millisecond
 	told := false
 	for {

@@ -52,6 +52,22 @@ func (s *Set) Count(into *int, flag, variable string, fallback int, usage string
 	}}, usage, strconv.Itoa(fallback))
 }
 
+// Maybe binds a whole number of at least 1, or nothing: then 0.
+func (s *Set) Maybe(into *int, flag, variable, usage string) {
+	s.add(&setting{flag: flag, variable: variable, kind: "int", want: "a whole number of at least 1", take: func(v []string) error {
+		*into = 0
+		if last(v) == "" {
+			return nil
+		}
+		n, err := strconv.Atoi(last(v))
+		if err != nil || n < 1 {
+			return errUnusable
+		}
+		*into = n
+		return nil
+	}}, usage, "")
+}
+
 // Duration binds a positive duration.
 func (s *Set) Duration(into *time.Duration, flag, variable string, fallback time.Duration, usage string) {
 	s.add(&setting{flag: flag, variable: variable, kind: "duration", want: "a positive duration such as " + fallback.String(), take: func(v []string) error {

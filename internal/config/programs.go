@@ -17,6 +17,7 @@ type API struct {
 	Listen, DatabaseURL string
 	Conns               int
 	Grace               time.Duration
+	Sandbox             Sandbox
 	Log                 Logging
 	Version             bool
 }
@@ -27,6 +28,7 @@ type Worker struct {
 	MaxJobs, Conns            int
 	Grace                     time.Duration
 	Models                    Models
+	Sandbox                   Sandbox
 	Log                       Logging
 	Version                   bool
 }
@@ -54,6 +56,7 @@ func ParseAPI(args []string, env Env, help io.Writer) (API, error) {
 	set.DatabaseURL(&c.DatabaseURL, true)
 	set.Count(&c.Conns, "conns", "STATEK_CONNS", 16, "database connections")
 	set.Duration(&c.Grace, "grace", "STATEK_GRACE", 10*time.Second, "how long requests may go on after a signal")
+	c.Sandbox.Bind(set)
 	c.Log.Bind(set)
 	flags.BoolVar(&c.Version, "version", false, "print the version")
 	return c, parse(flags, set, args, &c.Version)
@@ -62,7 +65,6 @@ func ParseAPI(args []string, env Env, help io.Writer) (API, error) {
 // ParseWorker reads what statek-worker is told.
 func ParseWorker(args []string, env Env, help io.Writer) (Worker, error) {
 	var c Worker
-	sandbox := ""
 	flags, set := program("statek-worker", "drives jobs; run any number against one database. X_API_URL and X_API_KEY make model provider X.",
 		"  OPENROUTER_API_KEY=… statek-worker --database-url postgres://statek@db/statek\n"+
 			"  statek-worker --scripted examples/triage/scripted --listen-health 127.0.0.1:8081", env, help)
@@ -71,7 +73,7 @@ func ParseWorker(args []string, env Env, help io.Writer) (Worker, error) {
 	set.Count(&c.Conns, "conns", "STATEK_CONNS", 16, "database connections; at least 6")
 	set.Duration(&c.Grace, "grace", "STATEK_GRACE", 20*time.Second, "how long running work may take to end after a signal")
 	set.Address(&c.ListenHealth, "listen-health", "STATEK_LISTEN_HEALTH", "", "where to serve /healthz and /readyz; default: nowhere")
-	bindSandbox(set, &sandbox)
+	c.Sandbox.Bind(set)
 	c.Models.Bind(set)
 	c.Log.Bind(set)
 	flags.BoolVar(&c.Version, "version", false, "print the version")
@@ -82,19 +84,20 @@ func ParseWorker(args []string, env Env, help io.Writer) (Worker, error) {
 	return c, err
 }
 
-// bindSandbox knows the modes to come, so that asking for one is answered rather than ignored.
-func bindSandbox(s *Set, mode *string) {
-	s.add(&setting{
-		flag: "sandbox", variable: "STATEK_SANDBOX", kind: "string",
-		want: "in-process (best-effort and strict do not exist in this release; run untrusted code in a container of its own)",
-		take: func(v []string) error {
-			*mode = last(v)
-			if *mode != "in-process" {
-				return errUnusable
-			}
-			return nil
-		},
-	}, "where cells run: in-process", "in-process")
+// Sandbox says where code that models write is run.
+type Sandbox struct {
+	// Mode is strict, best-effort or in-process.
+	Mode string
+	// Children is how many processes there may be; 0: as the machine allows.
+	Children int
+}
+
+// Bind adds the settings of the sandbox.
+func (b *Sandbox) Bind(s *Set) {
+	s.Choice(&b.Mode, "sandbox", "STATEK_SANDBOX", "best-effort",
+		"where code runs: strict: in child processes with every layer of defence, or not at all; best-effort: with those this host has; in-process: only code you trust",
+		"strict", "best-effort", "in-process")
+	s.Maybe(&b.Children, "sandbox-children", "STATEK_SANDBOX_CHILDREN", "how many child processes at most; default: four for each core, one for each GiB of memory")
 }
 
 // program makes the flags of a program whose help is written to help.

@@ -28,7 +28,7 @@ type Jobs interface {
 	HandOver(ctx context.Context, h jobs.Hold) error
 	Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error)
 	Workspace(ctx context.Context, job jobs.ID) ([]jobs.Variable, error)
-	CellHistory(ctx context.Context, job jobs.ID, cell int) ([]jobs.Entry, error)
+	CellHistory(ctx context.Context, job jobs.ID, cell int, since int64) ([]jobs.Entry, error)
 	ModelHistory(ctx context.Context, job jobs.ID) ([]jobs.Entry, error)
 	LastReply(ctx context.Context, job jobs.ID) (jobs.ModelReplied, error)
 }
@@ -186,6 +186,7 @@ func (e *Engine) settle(ctx context.Context, r *run, err error) {
 	}
 	switch {
 	case errors.Is(err, jobs.ErrFenced), errors.Is(err, jobs.ErrUnknownOutcome), errors.Is(err, jsvm.ErrEngine),
+		errors.Is(err, jsvm.ErrUnavailable),
 		errors.Is(err, ErrLostContact), e.Unavailable(err), e.concurrent(err):
 		e.complain(ctx, "job dropped", job, err)
 		return

@@ -27,7 +27,7 @@ func (r *run) loadCell(ctx context.Context) error {
 			return nil
 		}
 	}
-	recorded, err := r.Jobs.CellHistory(ctx, r.rec.Job, r.job.Cell.Number)
+	recorded, err := r.Jobs.CellHistory(ctx, r.rec.Job, r.job.Cell.Number, r.job.Cell.Since)
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,7 @@ type Cell struct {
 	Index  int       `json:"index"` // warmup block from 0, or turn from 1
 	Open   []Pending `json:"open,omitempty"`
 	Issued int       `json:"issued,omitempty"` // calls made so far
+	Since  int64     `json:"since,omitempty"`  // the history row that started it; what came before is not read again
 }
 
 // Pending is a call that has not settled.

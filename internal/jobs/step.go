@@ -105,7 +105,7 @@ func (j *Job) cellStarted(ev CellStarted) ([]Effect, string) {
 	}
 	j.Cells++
 	j.Code = false
-	j.Cell = &Cell{Number: ev.Cell, Origin: ev.Origin, Index: ev.Index}
+	j.Cell = &Cell{Number: ev.Cell, Origin: ev.Origin, Index: ev.Index, Since: j.Seq + 1}
 	j.Status = j.running()
 	return []Effect{Execute{}}, ""
 }

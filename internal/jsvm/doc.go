@@ -49,7 +49,7 @@
 //   - backtracking regular expressions, which run as long as they like;
 //   - constructors of buffers that are reached by another name, as in Reflect.construct or const B = ArrayBuffer.
 //
-// Run untrusted cells in the sandbox child.
+// Package sandbox runs cells in processes that may end: use it for code that is not trusted.
 //
 // goja takes its time zone from time.Local: call PinUTC first in main. Stack texts of functions that were
 // made by an earlier cell differ between a session that ran both cells and one that was restored in between,

@@ -23,7 +23,7 @@ func FuzzAnalyze(f *testing.F) {
 		if len(source) > 2000 {
 			t.Skip("long texts only slow the search down")
 		}
-		_, err := m.Analyze(t.Context(), source, jsvm.Limits{})
+		_, err := m.Analyze(t.Context(), "", source, jsvm.Limits{})
 		var syntax *jsvm.SyntaxError
 		if err != nil && !errors.As(err, &syntax) {
 			t.Fatalf("%q: %v", source, err)

@@ -15,14 +15,31 @@ type guard struct {
 	armed   bool
 	vm      *goja.Runtime
 	timer   *time.Timer
+	clock   func() time.Duration
+	end     time.Duration // on the clock
 	release func() bool
 }
 
 func (s *session) guard(ctx context.Context, budget time.Duration) *guard {
-	g := &guard{armed: true, vm: s.vm}
-	g.timer = time.AfterFunc(max(budget, time.Millisecond), func() { g.fire(errTime) })
+	g := &guard{armed: true, vm: s.vm, clock: s.clock, end: s.clock() + budget}
+	g.mu.Lock()
+	g.timer = time.AfterFunc(max(budget, time.Millisecond), g.tick)
+	g.mu.Unlock()
 	g.release = context.AfterFunc(ctx, func() { g.fire(context.Cause(ctx)) })
 	return g
+}
+
+// tick fires when the clock says so too: CPU time may pass more slowly than the timer's.
+func (g *guard) tick() {
+	if left := g.end - g.clock(); left > 0 {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.armed {
+			g.timer.Reset(max(left, time.Millisecond))
+		}
+		return
+	}
+	g.fire(errTime)
 }
 
 func (g *guard) fire(reason error) {
@@ -35,10 +52,10 @@ func (g *guard) fire(reason error) {
 
 // stop disarms the guard; an interrupt that came too late is taken back.
 func (g *guard) stop() {
-	g.timer.Stop()
 	g.release()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.timer.Stop()
 	g.armed = false
 	g.vm.ClearInterrupt()
 }

@@ -11,13 +11,14 @@ import (
 // under; preludes are immutable, so a suspended cell is always replayed under the one it began with.
 const Engine = 1
 
-// Machine runs cells and answers questions about source text. The in-process machine lives in this
-// package; the sandbox child will be another implementation of the same interface.
-// A Machine is safe for concurrent use.
+// Machine runs cells and answers questions about source text. InProcess is one; the pool of package
+// sandbox is another, whose cells run in child processes. A Machine is safe for concurrent use.
 type Machine interface {
-	// Analyze parses source as a cell without running it. A *SyntaxError says where it is broken.
-	Analyze(ctx context.Context, source string, limits Limits) (Analysis, error)
-	// Open builds a session: a fresh VM that holds the given workspace and grants.
+	// Analyze parses source as a cell without running it, on behalf of the tenant at prefix. A *SyntaxError
+	// says where it is broken.
+	Analyze(ctx context.Context, prefix, source string, limits Limits) (Analysis, error)
+	// Open builds a session: a fresh VM that holds the given workspace and grants. What is wrong with the
+	// setup may also be reported by the first Run.
 	Open(ctx context.Context, setup Setup) (Session, error)
 }
 
@@ -217,6 +218,9 @@ func (e *DivergedError) Error() string {
 	return fmt.Sprintf("replay diverged at call %d: recorded %s, now %s", e.Call, e.Want, e.Got)
 }
 
+// ErrUnavailable: cells cannot be run here now, for no fault of theirs. The same may work later, or elsewhere.
+var ErrUnavailable = errors.New("jsvm: cells cannot be run here now")
+
 // ErrEngine: the setup names a prelude that this binary does not have.
 var ErrEngine = errors.New("jsvm: cell was started by a newer engine")
 
@@ -225,8 +229,9 @@ type Limits struct {
 	SourceBytes    int           `json:"source_bytes,omitempty"`    // 64 KiB
 	Nesting        int           `json:"nesting,omitempty"`         // 200 open brackets
 	Operators      int           `json:"operators,omitempty"`       // 2,000 in one expression
-	DrainTime      time.Duration `json:"drain_time,omitempty"`      // 5 s between two stops
+	DrainTime      time.Duration `json:"drain_time,omitempty"`      // 5 s of computing between two stops
 	CellTime       time.Duration `json:"cell_time,omitempty"`       // 60 s over all drains
+	MemoryBytes    int64         `json:"memory_bytes,omitempty"`    // 256 MiB that a cell may add; needs a sandbox child
 	CallStack      int           `json:"call_stack,omitempty"`      // 1,000 frames
 	PendingCalls   int           `json:"pending_calls,omitempty"`   // 256
 	TotalCalls     int           `json:"total_calls,omitempty"`     // 1,000
@@ -259,6 +264,9 @@ func (l Limits) WithDefaults() Limits {
 	def(&l.ConsoleBytes, 64<<10)
 	def(&l.VariableBytes, 1<<20)
 	def(&l.WorkspaceBytes, 4<<20)
+	if l.MemoryBytes == 0 {
+		l.MemoryBytes = 256 << 20
+	}
 	if l.DrainTime == 0 {
 		l.DrainTime = 5 * time.Second
 	}

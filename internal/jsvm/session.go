@@ -20,6 +20,7 @@ type session struct {
 	layout *layout
 	// pristine describes the built-ins as they were; made when it is first needed.
 	pristine func() (*pristine, error)
+	clock    func() time.Duration
 	hidden   [3]goja.Value // the values of hiddenLet, hiddenConst and hiddenClass
 
 	now    int64
@@ -38,9 +39,10 @@ type session struct {
 // ErrSession: the session was closed, was aborted, or is not in a state that allows the call.
 var ErrSession = errors.New("jsvm: session cannot do that")
 
-func newSession(setup Setup, e *engine) (*session, error) {
+func newSession(setup Setup, e *engine, clock func() time.Duration) (*session, error) {
 	s := &session{
 		vm:      goja.New(),
+		clock:   clock,
 		limits:  setup.Limits.WithDefaults(),
 		grants:  setup.Grants,
 		layout:  e.layout,
@@ -216,9 +218,9 @@ func (s *session) drive(ctx context.Context, replay bool, f func() error) (Step,
 	}
 	budget := min(s.limits.DrainTime, s.limits.CellTime-c.spent) * factor
 	guard := s.guard(ctx, budget)
-	begin := time.Now()
+	begin := s.clock()
 	err := safely(f)
-	elapsed := time.Since(begin)
+	elapsed := s.clock() - begin
 	guard.stop()
 	if !replay {
 		c.spent += elapsed

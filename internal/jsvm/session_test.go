@@ -267,7 +267,7 @@ func TestAnalyze(t *testing.T) {
 		{"try { z } catch (err) { err } label: for (;;) { break label }", jsvm.Analysis{Free: []string{"z"}}},
 	}
 	for _, test := range tests {
-		got, err := jsvm.NewInProcess().Analyze(t.Context(), test.source, jsvm.Limits{})
+		got, err := jsvm.NewInProcess().Analyze(t.Context(), "", test.source, jsvm.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func TestAnalyze(t *testing.T) {
 		}
 	}
 	var syntax *jsvm.SyntaxError
-	if _, err := jsvm.NewInProcess().Analyze(t.Context(), "let a = 1;\nlet b = ;", jsvm.Limits{}); !errors.As(err, &syntax) || syntax.Line != 2 || syntax.Column != 9 {
+	if _, err := jsvm.NewInProcess().Analyze(t.Context(), "", "let a = 1;\nlet b = ;", jsvm.Limits{}); !errors.As(err, &syntax) || syntax.Line != 2 || syntax.Column != 9 {
 		t.Errorf("got %v", err)
 	}
 }

@@ -117,9 +117,9 @@ func (s *Store) Workspace(ctx context.Context, job jobs.ID) ([]jobs.Variable, er
 	return vars, nil
 }
 
-// CellHistory reads what a replay of the cell needs.
-func (s *Store) CellHistory(ctx context.Context, job jobs.ID, cell int) ([]jobs.Entry, error) {
-	rows, err := s.q.HistoryOfCell(ctx, db.HistoryOfCellParams{JobID: job, Cell: int32(cell)})
+// CellHistory reads what a replay of the cell needs; since is the row that started it, or 0.
+func (s *Store) CellHistory(ctx context.Context, job jobs.ID, cell int, since int64) ([]jobs.Entry, error) {
+	rows, err := s.q.HistoryOfCell(ctx, db.HistoryOfCellParams{JobID: job, Cell: int32(cell), Since: since})
 	if err != nil {
 		return nil, wrap(err, "read cell %d of job %s", cell, job)
 	}

@@ -5,11 +5,12 @@ where job_id = $1 and seq > $2
 order by seq
 limit sqlc.arg(max_rows)::integer;
 
--- What a replay of the open cell needs.
+-- What a replay of the open cell needs. The row that started it bounds what is read: it must not grow with the
+-- cells before.
 -- name: HistoryOfCell :many
 select seq, kind, cell, call, at, payload
 from statek.history
-where job_id = $1 and cell = $2 and kind in ('cell_started', 'call_issued', 'call_settled', 'console', 'suspended')
+where job_id = $1 and seq >= sqlc.arg(since) and cell = $2 and kind in ('cell_started', 'call_issued', 'call_settled', 'console', 'suspended')
 order by seq;
 
 -- What the model may be shown.

@@ -192,7 +192,7 @@ func TestAnythingThatIsPrintedIsStored(t *testing.T) {
 	if _, err := k.store.Commit(k.ctx, c); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := k.store.CellHistory(k.ctx, job, 1)
+	entries, err := k.store.CellHistory(k.ctx, job, 1, 0)
 	k.must(err)
 	issued, _ := entries[2].Event.(jobs.CallIssued)
 	settled, _ := entries[3].Event.(jobs.CallSettled)

@@ -32,6 +32,7 @@ func TestFilter(t *testing.T) {
 		{"a thread with a network of its own", arch, unix.SYS_CLONE, [3]uint32{goThread | unix.CLONE_NEWNET}, kill},
 		{"a process", arch, unix.SYS_CLONE, [3]uint32{uint32(unix.SIGCHLD)}, kill},
 		{"clone3", arch, unix.SYS_CLONE3, [3]uint32{}, absent},
+		{"is it a terminal", arch, unix.SYS_IOCTL, [3]uint32{2, unix.TCGETS}, unix.SECCOMP_RET_ERRNO | uint32(unix.ENOTTY)},
 		{"a signal to itself", arch, unix.SYS_TGKILL, [3]uint32{pid, pid, 23}, allow},
 		{"a signal to another", arch, unix.SYS_TGKILL, [3]uint32{1, 1, 9}, kill},
 		{"a name for memory", arch, unix.SYS_PRCTL, [3]uint32{unix.PR_SET_VMA, unix.PR_SET_VMA_ANON_NAME}, allow},

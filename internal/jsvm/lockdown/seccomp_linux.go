@@ -98,15 +98,20 @@ func filter(arch uint32, pid int, libc bool) []bpf.Instruction {
 	return append(program, kill)
 }
 
-// denial is a system call that is refused with an error rather than with death, for libc takes no for an answer.
+// denial is a system call that is refused with an error rather than with death, for who makes it takes no for an
+// answer.
 type denial struct {
 	number uint32
 	errno  unix.Errno
 }
 
 func denials(libc bool) []denial {
-	// clone3 has its flags in memory, where a filter cannot look. Told that there is none, libc takes clone.
-	d := []denial{{unix.SYS_CLONE3, unix.ENOSYS}}
+	d := []denial{
+		// clone3 has its flags in memory, where a filter cannot look. Told that there is none, libc takes clone.
+		{unix.SYS_CLONE3, unix.ENOSYS},
+		// esbuild asks whether standard error is a terminal.
+		{unix.SYS_IOCTL, unix.ENOTTY},
+	}
 	if libc {
 		// glibc counts processors in /sys when a ninth thread wants memory at once, and without asks the scheduler.
 		d = append(d, denial{unix.SYS_OPENAT, unix.EACCES})

@@ -157,13 +157,14 @@ func (q *Queries) HistoryLastReply(ctx context.Context, jobID uuid.UUID) (Histor
 const HistoryOfCell = `-- name: HistoryOfCell :many
 select seq, kind, cell, call, at, payload
 from statek.history
-where job_id = $1 and cell = $2 and kind in ('cell_started', 'call_issued', 'call_settled', 'console', 'suspended')
+where job_id = $1 and seq >= $3 and cell = $2 and kind in ('cell_started', 'call_issued', 'call_settled', 'console', 'suspended')
 order by seq
 `
 
 type HistoryOfCellParams struct {
 	JobID uuid.UUID
 	Cell  int32
+	Since int64
 }
 
 type HistoryOfCellRow struct {
@@ -175,9 +176,10 @@ type HistoryOfCellRow struct {
 	Payload []byte
 }
 
-// What a replay of the open cell needs.
+// What a replay of the open cell needs. The row that started it bounds what is read: it must not grow with the
+// cells before.
 func (q *Queries) HistoryOfCell(ctx context.Context, arg HistoryOfCellParams) ([]HistoryOfCellRow, error) {
-	rows, err := q.db.Query(ctx, HistoryOfCell, arg.JobID, arg.Cell)
+	rows, err := q.db.Query(ctx, HistoryOfCell, arg.JobID, arg.Cell, arg.Since)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,133 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"statek/internal/jsvm"
+)
+
+const typicalCell = `
+const orders = [{id: 1, total: 30, tags: ['a']}, {id: 2, total: 12.5, tags: []}, {id: 3, total: 99, tags: ['a', 'b']}];
+function sum(list) { return list.reduce((a, o) => a + o.total, 0); }
+class Report { constructor(o) { this.orders = o; } total() { return sum(this.orders); } }
+const report = new Report(orders.filter((o) => o.tags.length > 0));
+const {id, ...others} = orders[0];
+let text = '';
+for (const o of orders) {
+  text += o.id + ': ' + o.total.toFixed(2) + '\n';
+}
+const byTag = Object.groupBy(orders, (o) => o.tags[0] ?? 'none');
+print(text, report.total(), Object.keys(byTag));
+const answer = await fetchIt({total: report.total()});
+answer.total`
+
+// machines are the two ways to run cells.
+func machines(b *testing.B) map[string]jsvm.Machine {
+	b.Helper()
+	return map[string]jsvm.Machine{"in-process": jsvm.NewInProcess(), "child": newPool(b, Config{})}
+}
+
+// BenchmarkCell runs a typical cell of twenty lines with one call, from opening to the changes, on as many
+// goroutines as there are cores.
+func BenchmarkCell(b *testing.B) {
+	for name, m := range machines(b) {
+		b.Run(name, func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					s := open(b, m, jsvm.Setup{})
+					step, err := s.Run(b.Context(), jsvm.Cell{Number: 1, Source: typicalCell})
+					if err == nil {
+						step, err = finish(b.Context(), s, step)
+					}
+					if err != nil || step.State != jsvm.Done {
+						b.Errorf("%+v %v", step, err)
+					}
+					if _, err := s.Changes(b.Context()); err != nil {
+						b.Error(err)
+					}
+					s.Close()
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "cells/s")
+		})
+	}
+}
+
+// BenchmarkDeliver is the way of one result into a live cell and of the next call out of it.
+func BenchmarkDeliver(b *testing.B) {
+	for name, m := range machines(b) {
+		b.Run(name, func(b *testing.B) {
+			limits := jsvm.Limits{TotalCalls: 1 << 30, CellTime: time.Hour, CellResults: 1 << 40}
+			s := open(b, m, jsvm.Setup{Limits: limits})
+			step, err := s.Run(b.Context(), jsvm.Cell{Number: 1, Source: "for (let i = 0; ; i++) await fetchIt(i)"})
+			for b.Loop() {
+				if err != nil || len(step.Calls) != 1 {
+					b.Fatalf("%+v %v", step, err)
+				}
+				step, err = s.Deliver(b.Context(), answer(step.Calls[0]))
+			}
+		})
+	}
+}
+
+// BenchmarkResume rebuilds a cell that has made some calls one after the other.
+func BenchmarkResume(b *testing.B) {
+	for name, m := range machines(b) {
+		for _, calls := range []int{10, 100, 1000} {
+			b.Run(fmt.Sprintf("%s/%d", name, calls), func(b *testing.B) {
+				cell := jsvm.Cell{Number: 1, Source: fmt.Sprintf("let n = 0; for (let i = 0; i < %d; i++) n += (await fetchIt({i, text: 'x'})).i; await wait('open')", calls)}
+				var deliveries []jsvm.Delivery
+				for i := range calls {
+					args := fmt.Appendf(nil, `[{"i":%d,"text":"x"}]`, i)
+					cell.Recorded = append(cell.Recorded, jsvm.Call{ID: i + 1, Name: "fetchIt", Args: args})
+					deliveries = append(deliveries, jsvm.Delivery{Call: i + 1, Value: args[1 : len(args)-1], Replay: true, Now: int64(i)})
+				}
+				for b.Loop() {
+					s := open(b, m, jsvm.Setup{Limits: jsvm.Limits{TotalCalls: 2000}})
+					_, err := s.Run(b.Context(), cell)
+					var step jsvm.Step
+					if err == nil {
+						step, err = s.Deliver(b.Context(), deliveries...)
+					}
+					if err != nil || len(step.Calls) != 1 {
+						b.Fatalf("%+v %v", step, err)
+					}
+					s.Close()
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkStart is a child from nothing to its first answer, and what it weighs.
+func BenchmarkStart(b *testing.B) {
+	p := newPool(b, Config{})
+	var last *process
+	for b.Loop() {
+		proc, err := p.start()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if last != nil {
+			b.StopTimer()
+			_ = last.Close()
+			b.StartTimer()
+		}
+		last = proc
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", last.proc.Pid))
+	if err == nil {
+		for _, kind := range []string{"Rss", "Pss"} {
+			if m := regexp.MustCompile(kind + `:\s+(\d+) kB`).FindSubmatch(text); m != nil {
+				kib, _ := strconv.ParseFloat(string(m[1]), 64)
+				b.ReportMetric(kib/1024, kind+"-MiB")
+			}
+		}
+	}
+	_ = last.Close()
+}
