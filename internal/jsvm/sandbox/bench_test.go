@@ -32,6 +32,16 @@ func machines(b *testing.B) map[string]jsvm.Machine {
 	return map[string]jsvm.Machine{"in-process": jsvm.NewInProcess(), "child": newPool(b, Config{})}
 }
 
+// begin opens a session that the benchmark closes.
+func begin(b *testing.B, m jsvm.Machine, limits jsvm.Limits) jsvm.Session {
+	b.Helper()
+	s, err := m.Open(b.Context(), jsvm.Setup{Prefix: "/acme", Grants: grants, Limits: limits})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
 // BenchmarkCell runs a typical cell of twenty lines with one call, from opening to the changes, on as many
 // goroutines as there are cores.
 func BenchmarkCell(b *testing.B) {
@@ -39,7 +49,7 @@ func BenchmarkCell(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					s := open(b, m, jsvm.Setup{})
+					s := begin(b, m, jsvm.Limits{})
 					step, err := s.Run(b.Context(), jsvm.Cell{Number: 1, Source: typicalCell})
 					if err == nil {
 						step, err = finish(b.Context(), s, step)
@@ -63,7 +73,8 @@ func BenchmarkDeliver(b *testing.B) {
 	for name, m := range machines(b) {
 		b.Run(name, func(b *testing.B) {
 			limits := jsvm.Limits{TotalCalls: 1 << 30, CellTime: time.Hour, CellResults: 1 << 40}
-			s := open(b, m, jsvm.Setup{Limits: limits})
+			s := begin(b, m, limits)
+			defer s.Close()
 			step, err := s.Run(b.Context(), jsvm.Cell{Number: 1, Source: "for (let i = 0; ; i++) await fetchIt(i)"})
 			for b.Loop() {
 				if err != nil || len(step.Calls) != 1 {
@@ -88,7 +99,7 @@ func BenchmarkResume(b *testing.B) {
 					deliveries = append(deliveries, jsvm.Delivery{Call: i + 1, Value: args[1 : len(args)-1], Replay: true, Now: int64(i)})
 				}
 				for b.Loop() {
-					s := open(b, m, jsvm.Setup{Limits: jsvm.Limits{TotalCalls: 2000}})
+					s := begin(b, m, jsvm.Limits{TotalCalls: 2000})
 					_, err := s.Run(b.Context(), cell)
 					var step jsvm.Step
 					if err == nil {

@@ -119,7 +119,7 @@ func (s *session) ask(ctx context.Context, cpu time.Duration, build func(here bo
 			return nil, d
 		}
 		first = d
-		cpu = max(cpu-d.used, grace)
+		cpu = max(cpu-d.used, grace/2)
 	}
 }
 
