@@ -16,6 +16,8 @@ type Fault struct {
 	Message string `json:"message"`
 	Code    string `json:"code,omitempty"`
 	Stack   string `json:"stack,omitempty"`
+	// Data is a JSON object whose members code finds on the error, besides these.
+	Data json.RawMessage `json:"data,omitempty"`
 }
 
 // Error implements error.

@@ -45,12 +45,12 @@ func (o Object) JSON() json.RawMessage {
 	if value == nil {
 		value = json.RawMessage("null")
 	}
-	return fmt.Appendf(nil, `{"key":%s,"value":%s,"version":%d,"updatedAt":%q}`, quoted(o.Key), value, o.Version, stamp(o.UpdatedAt))
+	return fmt.Appendf(nil, `{"key":%s,"value":%s,"version":%d,"updatedAt":%q}`, quoted(o.Key), value, o.Version, Stamp(o.UpdatedAt))
 }
 
 // Receipt is what a write gives: the object without its value.
 func (o Object) Receipt() json.RawMessage {
-	return fmt.Appendf(nil, `{"key":%s,"version":%d,"updatedAt":%q}`, quoted(o.Key), o.Version, stamp(o.UpdatedAt))
+	return fmt.Appendf(nil, `{"key":%s,"version":%d,"updatedAt":%q}`, quoted(o.Key), o.Version, Stamp(o.UpdatedAt))
 }
 
 // Page is a part of a collection, in the order of keys.
@@ -60,12 +60,18 @@ type Page struct {
 	Next string
 }
 
-// JSON is the page as code sees it.
-func (p Page) JSON() json.RawMessage {
+// JSON is the page as code sees it. A value of more than most bytes is left out and its size is given, so that
+// code gets past it.
+func (p Page) JSON(most int) json.RawMessage {
 	out := []byte(`{"objects":[`)
 	for i, o := range p.Objects {
 		if i > 0 {
 			out = append(out, ',')
+		}
+		if len(o.Value) > most {
+			out = fmt.Appendf(out, `{"key":%s,"value":null,"bytes":%d,"version":%d,"updatedAt":%q}`,
+				quoted(o.Key), len(o.Value), o.Version, Stamp(o.UpdatedAt))
+			continue
 		}
 		out = append(out, o.JSON()...)
 	}
@@ -122,8 +128,8 @@ func quoted(text string) json.RawMessage {
 	return raw
 }
 
-// stamp is a time as Date's toISOString writes it, so that texts compare as times do.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// Stamp is a time as Date's toISOString writes it, so that texts compare as times do.
+func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func brief(text string) string {
 	if r := []rune(text); len(r) > 60 {
