@@ -14,6 +14,7 @@ import (
 	"statek/internal/agents"
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
+	"statek/internal/objects"
 	"statek/internal/store"
 	"statek/internal/temporal"
 )
@@ -261,6 +262,9 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 			// "await event('paid')" is the built-in wait; "print(event)" is a variable of that name.
 			if temporal.BuiltIn(name) && slices.Contains(analysis.Called, name) {
 				continue
+			}
+			if name == objects.Global {
+				continue // a variable of that name, if one was given, hides the built-in
 			}
 			if !known[name] && !slices.Contains(p.missing, name) {
 				p.missing = append(p.missing, name)
