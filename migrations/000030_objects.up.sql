@@ -1,5 +1,5 @@
--- Objects: JSON documents by prefix, collection and key, each with a version that only grows. Decision 9 says
--- why deleted ones stay for a while and what happens to their numbers.
+-- Objects: JSON documents by prefix, collection and key, each with a version that only grows. The decision in
+-- docs/adr says why deleted ones stay for a while and what happens to their numbers.
 
 create table statek.objects (
   prefix     statek.prefix_path not null,

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,29 @@ exit(log)
 	}
 	if got := k.one("select what from statek.job_timeline where job_id = $1 and cell = 1 and call = 1 and kind = 'call_settled'", job.ID); !strings.HasPrefix(got, `objects.put returned {"key": "a/1", "version": 1`) {
 		t.Errorf("timeline: %s", got)
+	}
+}
+
+// TestObjectExample runs what docs/concepts.md shows.
+func TestObjectExample(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/concepts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## Object\n")
+	_, section, _ = strings.Cut(section, "```js\n")
+	code, _, found := strings.Cut(section, "```")
+	if !found {
+		t.Fatal("docs/concepts.md shows no code below Object")
+	}
+	k := newKit(t, files{"agents/a.md": simpleAgent, "agents/a.warmup.js": code + "exit('shown')"})
+	k.work()
+	job := k.ended(k.submit("a", nil).ID)
+	const want = `ConflictError it is at version 3|{open: 1, label: "EU"} 1 true 4`
+	if got := k.one("select string_agg(payload -> 'lines' ->> 0, '|' order by seq) from statek.history where kind = 'console'"); got != want || string(job.Result) != `"shown"` {
+		k.dump(job.ID)
+		t.Errorf("printed %s, want %s (%s)", got, want, job.Error)
 	}
 }
 
