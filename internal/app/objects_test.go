@@ -135,6 +135,10 @@ exit([a.value, a.version, b.value, b.deleted, c.changed, late])
 	if got := k.one("select blocked_why from statek.job_overview where id = $1", job.ID); got != `waits for objects.changed("cfg","limit",{"since":1})` {
 		t.Errorf("blocked: %s", got)
 	}
+	explained, err := k.Explain(t.Context(), job.ID)
+	if err != nil || len(explained.Waits) != 1 || explained.Waits[0].Why != "resolves when a write or a deletion of object:/acme:cfg:limit is committed" {
+		t.Errorf("explained: %+v (%v)", explained.Waits, err)
+	}
 	k.exec(`select statek.put_object('/acme', 'cfg', 'limit', '2')`)
 	k.is("select blocked_on = 'event' from statek.job_state where job_id = $1", job.ID)
 	k.exec(`select statek.delete_object('/acme', 'cfg', 'limit')`)

@@ -226,7 +226,7 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 	if err != nil {
 		return planned{}, invalid("warmup", nil, err.Error())
 	}
-	known := map[string]bool{}
+	known := map[string]bool{objects.Global: true} // built in, and hidden by a variable of that name
 	for name := range req.SharedVars {
 		known[name] = true
 	}
@@ -262,9 +262,6 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 			// "await event('paid')" is the built-in wait; "print(event)" is a variable of that name.
 			if temporal.BuiltIn(name) && slices.Contains(analysis.Called, name) {
 				continue
-			}
-			if name == objects.Global {
-				continue // a variable of that name, if one was given, hides the built-in
 			}
 			if !known[name] && !slices.Contains(p.missing, name) {
 				p.missing = append(p.missing, name)

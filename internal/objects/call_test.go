@@ -66,7 +66,7 @@ func TestParseRefuses(t *testing.T) {
 		{objects.Get, `["tasks","a\ud800"]`, "half of a surrogate pair"},
 		{objects.Put, `["tasks","a"]`, "write objects.put(collection, key, value, {version})"},
 		{objects.Put, `["tasks","a",1,7]`, "objects.put: options must be an object such as {version}, got 7"},
-		{objects.Put, `["tasks","a",1,{"verison":7}]`, `has an unknown field "verison"; known are version`},
+		{objects.Put, `["tasks","a",1,{"ver":7}]`, `has an unknown field "ver"; known are version`},
 		{objects.Put, `["tasks","a",1,{"version":"7"}]`, "options.version must be a version, 0 or null"},
 		{objects.Put, `["tasks","a",1,{"version":-1}]`, "got -1"},
 		{objects.Put, `["tasks","a",1,{"version":1.5}]`, "got 1.5"},
