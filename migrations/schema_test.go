@@ -101,6 +101,10 @@ func TestTablesRefuseNonsense(t *testing.T) {
 		{"two waits of one call", "insert into statek.waits (job_id, cell, call, kind, name) select id, 1, 1, 'sleep', 'x' from statek.jobs, generate_series(1, 2)", unique},
 		{"unknown kind of group", "insert into statek.wait_groups (prefix, kind, name, args, hash) values ('/', 'hope', 'x', '[]', 'h')", check},
 		{"fact without a name", "insert into statek.facts (prefix, name, payload) values ('/', '', '1')", check},
+		{"object version zero", "insert into statek.objects (prefix, collection, key, version, value, created_at, updated_at, updated_by) values ('/', 'c', 'k', 0, '1', now(), now(), '')", check},
+		{"object of an odd collection", "insert into statek.objects (prefix, collection, key, version, value, created_at, updated_at, updated_by) values ('/', 'a b', 'k', 1, '1', now(), now(), '')", check},
+		{"object with a line in its key", "insert into statek.objects (prefix, collection, key, version, value, created_at, updated_at, updated_by) values ('/', 'c', E'k\\n', 1, '1', now(), now(), '')", check},
+		{"version of no object", "insert into statek.object_versions (prefix, collection, key, version, updated_at, updated_by) values ('/', 'c', 'k', 1, now(), '')", foreign},
 		{"second fact of a key", "insert into statek.facts (prefix, name, key, payload) select '/', 'n', 'k', '1' from generate_series(1, 2)", unique},
 	}
 	tx := pgtest.Tx(t)

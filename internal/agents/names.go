@@ -41,7 +41,7 @@ func builtinNames() []string {
 		"EvalError", "URIError", "AggregateError", "ArrayBuffer", "DataView", "Intl", "URL", "TextEncoder",
 		"TextDecoder", "parseInt", "parseFloat", "isNaN", "isFinite", "encodeURIComponent",
 		"decodeURIComponent", "encodeURI", "decodeURI", "escape", "unescape", "structuredClone", "atob", "btoa",
-		"TimeoutError", "LimitError", "ToolError", "UnknownOutcomeError", "ResultTooLarge",
+		"TimeoutError", "LimitError", "ConflictError", "ToolError", "UnknownOutcomeError", "ResultTooLarge",
 	}
 }
 

@@ -79,5 +79,6 @@ func (c chores) LookAtWaits(ctx context.Context) (time.Duration, error) {
 func (c chores) SweepWaits(ctx context.Context) (int, error) {
 	round, err := c.Waits.Sweep(ctx, 10*time.Minute, 100)
 	_, collectErr := c.Waits.Collect(ctx)
-	return round.Caught, errors.Join(err, collectErr)
+	_, objectsErr := c.CollectObjects(ctx)
+	return round.Caught, errors.Join(err, collectErr, objectsErr)
 }

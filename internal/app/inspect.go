@@ -273,6 +273,8 @@ func whyWait(w store.OpenWait) string {
 		return "resolves with the next message to the job"
 	case temporal.Event:
 		return "resolves when somebody emits the event: " + strings.Join(w.Deps, " or ")
+	case temporal.Object:
+		return "resolves when a write or a deletion of " + strings.Join(w.Deps, " or ") + " is committed"
 	case temporal.SQL: // below: it depends on the last look
 	}
 	switch {

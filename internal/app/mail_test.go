@@ -37,3 +37,25 @@ func TestMessageBeforeExitIsShownFirst(t *testing.T) {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
 }
+
+// TestValuesAreDeliveredAsTheyAreRecorded: history keeps values without white space between their tokens, and a replay
+// compares what it delivers with what was delivered.
+func TestValuesAreDeliveredAsTheyAreRecorded(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{
+		"agents/m.md":        simpleAgent,
+		"agents/m.warmup.js": "const a = await event('one')\nconst b = await loose()\nawait event('two')\nexit([a, b])",
+		"tools/loose.sql":    "-- tool: loose()\n-- returns: value\nselect '{ \"z\" : 1.0,\n \"a\": [ ] }'::json\n",
+	})
+	k.work()
+	job := k.submit("m", nil)
+	k.until(job.ID, "SUSPENDED")
+	k.exec(`select statek.emit('/', 'one', '{ "b" : [1, 2],  "text" : "two  spaces <&>" }')`)
+	k.is("select blocked_why like '%two%' and owner is null from statek.job_state where job_id = $1", job.ID)
+	k.exec("select statek.emit('/', 'two')")
+	const want = `[{"b":[1,2],"text":"two  spaces <&>"},{"z":1,"a":[]}]`
+	if got := k.ended(job.ID); string(got.Result) != want {
+		k.dump(job.ID)
+		t.Errorf("result = %s %s, want %s", got.Result, got.Error, want)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"statek/internal/agents"
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
+	"statek/internal/objects"
 	"statek/internal/store"
 	"statek/internal/temporal"
 )
@@ -225,7 +226,7 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 	if err != nil {
 		return planned{}, invalid("warmup", nil, err.Error())
 	}
-	known := map[string]bool{}
+	known := map[string]bool{objects.Global: true} // built in, and hidden by a variable of that name
 	for name := range req.SharedVars {
 		known[name] = true
 	}

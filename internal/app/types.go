@@ -169,10 +169,12 @@ type ErrorKind string
 
 // The kinds.
 const (
-	KindInvalid     ErrorKind = "invalid"     // 422: fix the field
-	KindNotFound    ErrorKind = "not_found"   // 404
-	KindConflict    ErrorKind = "conflict"    // 409
-	KindUnavailable ErrorKind = "unavailable" // 503: the database is away; try again
+	KindInvalid  ErrorKind = "invalid"   // 422: fix the field
+	KindNotFound ErrorKind = "not_found" // 404
+	KindConflict ErrorKind = "conflict"  // 409
+	// KindPrecondition: something was not as the caller said it had to be; 412.
+	KindPrecondition ErrorKind = "precondition"
+	KindUnavailable  ErrorKind = "unavailable" // 503: the database is away; try again
 )
 
 // Error is a refusal that names the field, the value and the remedy.

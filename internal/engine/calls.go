@@ -12,6 +12,7 @@ import (
 	"statek/internal/agents"
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
+	"statek/internal/objects"
 	"statek/internal/temporal"
 )
 
@@ -28,6 +29,7 @@ func (r *run) grants() []jsvm.Grant {
 		}
 		list = append(list, jsvm.Grant{Name: b.Name, Wait: true, Signature: b.Signature, Doc: b.Doc})
 	}
+	list = append(list, r.objectGrants()...)
 	for _, d := range toolDocs(r.catalog) {
 		_, wait := r.catalog.Temporals[d.Name]
 		list = append(list, jsvm.Grant{Name: d.Name, Wait: wait, Signature: d.Signature, Doc: d.Description})
@@ -114,6 +116,9 @@ func (d *drive) register(p jobs.Pending, args []json.RawMessage) error {
 	if err != nil {
 		return d.settle(p, nil, typeError(err))
 	}
+	if spec, err = d.mark(spec); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.buffer.Waits = append(d.buffer.Waits, spec)
@@ -145,6 +150,9 @@ func typeError(err error) *jobs.Fault { return &jobs.Fault{Name: "TypeError", Me
 
 // startTool binds the arguments and performs the call in a goroutine.
 func (d *drive) startTool(p jobs.Pending, args []json.RawMessage, redo bool) error {
+	if objects.Known(p.Name) {
+		return d.startObject(p, args)
+	}
 	tool, ok := d.catalog.Tools[p.Name]
 	if !ok {
 		return d.settle(p, nil, &jobs.Fault{Name: "ReferenceError", Message: p.Name + " is no longer defined at prefix " + d.rec.Spec.Prefix})
@@ -170,19 +178,27 @@ func (d *drive) startTool(p jobs.Pending, args []json.RawMessage, redo bool) err
 
 // runSQL performs a transactional tool: its effect, its result and everything buffered commit together.
 func (d *drive) runSQL(p jobs.Pending, tool agents.Tool, values map[string]json.RawMessage) result {
+	run := agents.SQLRun{
+		SQLCall: *tool.SQL, Values: values, Timeout: tool.Limit(),
+		Builtins: map[string]string{"job_id": d.rec.Job.String(), "prefix": d.rec.Spec.Prefix},
+	}
+	return d.transact(p, func(settle settling) error { return d.SQL.RunTool(d.work, run, settle) })
+}
+
+// settling makes the commit of a transactional call out of its result.
+type settling = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)
+
+// transact does a call's transaction, again when it lost to a concurrent one.
+func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
 	case <-d.work.Done():
 		return d.cancelled(p)
 	}
-	run := agents.SQLRun{
-		SQLCall: *tool.SQL, Values: values, Timeout: tool.Limit(),
-		Builtins: map[string]string{"job_id": d.rec.Job.String(), "prefix": d.rec.Spec.Prefix},
-	}
 	var err error
 	for range sqlAttempts {
-		err = d.SQL.RunTool(d.work, run, func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
+		err = do(func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
 			return d.commitWith(p, value, f)
 		})
 		if err == nil {

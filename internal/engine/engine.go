@@ -74,6 +74,7 @@ type Config struct {
 	Jobs      Jobs
 	Library   Library
 	SQL       SQLRunner
+	Objects   Objects
 	Waits     Waits
 	Machine   jsvm.Machine
 	Providers *providers.Registry

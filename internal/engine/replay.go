@@ -117,7 +117,7 @@ func (d *drive) redo(ctx context.Context) error {
 func delivery(ev jobs.CallSettled, replay bool) jsvm.Delivery {
 	d := jsvm.Delivery{Call: ev.Call, Value: ev.Value, Now: ev.Now, Replay: replay}
 	if f := ev.Error; f != nil {
-		d.Err = &jsvm.Error{Name: f.Name, Message: f.Message, Code: f.Code}
+		d.Err = &jsvm.Error{Name: f.Name, Message: f.Message, Code: f.Code, Data: f.Data}
 	}
 	return d
 }

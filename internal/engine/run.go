@@ -152,6 +152,9 @@ func (r *run) applyLocked(ev jobs.Event) ([]jobs.Effect, error) {
 	if r.job.Cell != nil {
 		cell = r.job.Cell.Number
 	}
+	if settled, ok := ev.(jobs.CallSettled); ok {
+		ev = settled.AsRecorded()
+	}
 	wasDone := r.job.Status == jobs.Done
 	job, effects, err := jobs.Step(r.job, ev, now)
 	if err != nil {

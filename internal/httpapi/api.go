@@ -49,6 +49,14 @@ type Agents interface {
 	PutAgent(ctx context.Context, prefix, role, prompt, warmup string) (app.Agent, bool, error)
 }
 
+// Objects keeps versioned JSON documents.
+type Objects interface {
+	GetObject(ctx context.Context, name app.ObjectName, version int64) (app.Object, error)
+	PutObject(ctx context.Context, name app.ObjectName, value json.RawMessage, expected *int64) (app.Object, bool, error)
+	DeleteObject(ctx context.Context, name app.ObjectName, expected *int64) (app.Object, error)
+	ListObjects(ctx context.Context, name app.ObjectName, begins, after string, limit int) (app.ObjectPage, error)
+}
+
 // Prober reports how the system is.
 type Prober interface {
 	Health(ctx context.Context) app.Health
@@ -60,6 +68,7 @@ type App interface {
 	Reader
 	Controller
 	Agents
+	Objects
 	Prober
 }
 
@@ -119,6 +128,7 @@ func newServer(a App, opts Options) (*server, *chi.Mux) {
 	s.routeJobs()
 	s.routeHistory()
 	s.routeControl()
+	s.routeObjects()
 	s.routeSystem()
 	s.routeDocs(router)
 	return s, router
@@ -138,6 +148,7 @@ func (s *server) apiConfig() huma.Config {
 				{Name: "jobs", Description: "Submit jobs, look at them, tell them what to do."},
 				{Name: "agents", Description: "What jobs are run by: prompt and warmup, in immutable versions."},
 				{Name: "events", Description: "Facts that waiting jobs may be waiting for."},
+				{Name: "objects", Description: "Versioned JSON documents that jobs share."},
 				{Name: "system", Description: "Whether the service lives and is ready."},
 			},
 			Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)},

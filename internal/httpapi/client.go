@@ -183,7 +183,9 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 		r.method = http.MethodGet
 	}
 	var body io.Reader
-	if r.body != nil {
+	if raw, ok := r.body.(json.RawMessage); ok {
+		body = bytes.NewReader(raw) // byte for byte
+	} else if r.body != nil {
 		text, err := json.Marshal(r.body)
 		if err != nil {
 			return nil, fmt.Errorf("encode the body of %s: %w", r.path, err)

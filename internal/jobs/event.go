@@ -16,6 +16,8 @@ type Fault struct {
 	Message string `json:"message"`
 	Code    string `json:"code,omitempty"`
 	Stack   string `json:"stack,omitempty"`
+	// Data is a JSON object whose members code finds on the error, besides these.
+	Data json.RawMessage `json:"data,omitempty"`
 }
 
 // Error implements error.
@@ -245,6 +247,16 @@ func Encode(ev Event) ([]byte, error) {
 		return nil, fmt.Errorf("jobs: encode %s: %w", ev.Kind(), err)
 	}
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// AsRecorded is the event as it will be read from history, where Encode leaves no white space between the tokens of
+// a value. A live VM must be given these very bytes: a replay will be, and compares.
+func (e CallSettled) AsRecorded() CallSettled {
+	var b bytes.Buffer
+	if json.Compact(&b, e.Value) == nil {
+		e.Value = b.Bytes()
+	}
+	return e
 }
 
 // Place says which cell and call an event is about (0: none); cell is the open cell's number.

@@ -29,6 +29,9 @@ func (h *runningHash) delivery(d Delivery, now int64) {
 	parts := []string{"delivery", strconv.Itoa(d.Call), strconv.FormatInt(now, 10)}
 	if d.Err != nil {
 		parts = append(parts, "error", d.Err.Name, d.Err.Message, d.Err.Code)
+		if len(d.Err.Data) > 0 {
+			parts = append(parts, string(d.Err.Data))
+		}
 	} else {
 		parts = append(parts, "value", string(d.Value))
 	}

@@ -13,7 +13,7 @@ import (
 var builtins = []string{"print", "console", "docs", "tools", "exit", "panic", "undefined", "NaN", "Infinity", "globalThis"}
 
 func (s *session) isProtected(name string) bool {
-	return slices.Contains(builtins, name) || slices.ContainsFunc(s.grants, func(g Grant) bool { return g.Name == name })
+	return slices.Contains(builtins, name) || slices.ContainsFunc(s.grants, func(g Grant) bool { return g.root() == name })
 }
 
 // installHosts adds print, console, docs, tools, exit, panic and the grants as read-only globals.
@@ -55,12 +55,7 @@ func (s *session) installHosts() error {
 			return err
 		}
 	}
-	for _, g := range s.grants {
-		if err := s.fix(s.vm.GlobalObject(), g.Name, s.native(g.Name, 0, func(call goja.FunctionCall) goja.Value { return s.hostCall(g, call) })); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.installGrants()
 }
 
 func (s *session) native(name string, length int, f func(goja.FunctionCall) goja.Value) goja.Value {
@@ -195,18 +190,25 @@ func (s *session) docs(call goja.FunctionCall) goja.Value {
 	}
 	for _, g := range s.grants {
 		if g.Name == name {
-			text := signature(g)
-			if g.Doc != "" {
-				text += "\n\n" + strings.TrimSpace(g.Doc)
-			}
-			return s.vm.ToValue(text)
+			return s.vm.ToValue(grantDocs(g))
 		}
+	}
+	if text := s.spaceDocs(call.Argument(0)); text != "" {
+		return s.vm.ToValue(text)
 	}
 	names := make([]string, 0, len(s.grants))
 	for _, g := range s.grants {
 		names = append(names, g.Name)
 	}
 	panic(s.vm.NewTypeError("there is no tool '%s'; there are: %s", name, strings.Join(names, ", ")))
+}
+
+func grantDocs(g Grant) string {
+	text := signature(g)
+	if g.Doc != "" {
+		text += "\n\n" + strings.TrimSpace(g.Doc)
+	}
+	return text
 }
 
 func signature(g Grant) string {

@@ -53,6 +53,7 @@ type Setup struct {
 
 // Grant lets code call one host function. Every call returns a promise.
 type Grant struct {
+	// Name is a JavaScript name, or two with a dot between: then the function is a method of a read-only global.
 	Name string
 	// Wait marks a call that may stay open while the job sleeps (sleep, event, a temporal …). A cell may
 	// end while waits are open, never while other calls are.
@@ -174,6 +175,8 @@ type Error struct {
 	// Code refines Name for programs: "limit", "timeout", "unknown_outcome", "cancelled" …
 	Code  string `json:"code,omitempty"`
 	Stack string `json:"stack,omitempty"`
+	// Data is a JSON object whose members become properties of the error. Errors that a cell throws have none.
+	Data []byte `json:"data,omitempty"`
 }
 
 // Error implements error.

@@ -213,7 +213,9 @@ func (s *session) globals() []string {
 		}
 	}
 	for _, g := range s.grants {
-		out = append(out, g.Name)
+		if !slices.Contains(out, g.root()) {
+			out = append(out, g.root())
+		}
 	}
 	return out
 }

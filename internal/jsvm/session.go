@@ -17,7 +17,10 @@ type session struct {
 	js     *intrinsics
 	limits Limits
 	grants []Grant
-	layout *layout
+	spaces map[string]*goja.Object // globals that hold grants with a dot in their name
+	// updating is the loop behind objects.update with a function; made when it is first needed.
+	updating goja.Callable
+	layout   *layout
 	// pristine describes the built-ins as they were; made when it is first needed.
 	pristine func() (*pristine, error)
 	clock    func() time.Duration
@@ -316,7 +319,7 @@ func (s *session) settle(d Delivery) error {
 		}
 		fault = &Error{Name: "Error", Message: fmt.Sprintf("the result of %s is not JSON: %v", call.name, err)}
 	}
-	return call.reject(s.makeError(fault.Name, fault.Message, fault.Code))
+	return call.reject(s.furnish(s.makeError(fault.Name, fault.Message, fault.Code), fault.Data))
 }
 
 // admit bounds what a cell may be given.

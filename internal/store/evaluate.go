@@ -148,6 +148,9 @@ func (l *look) serve(ctx context.Context) error {
 	if l.group.Kind == string(temporal.Event) {
 		return l.broadcast(ctx)
 	}
+	if l.group.Kind == string(temporal.Object) {
+		return l.serveObject(ctx)
+	}
 	def, err := l.w.definition(ctx, l.group.TemporalID)
 	if err != nil {
 		if Unavailable(err) || ctx.Err() != nil {

@@ -20,17 +20,23 @@ import (
 // statement runs in a savepoint, as role statek_tool: its failure is a result like any other and leaves the
 // transaction usable for the record. The fence comes last, so a slow tool holds no lock on the job.
 //
-// settle is called at most once, with a value or a fault, and returns the commit and a function that is
-// told how it ended. An error of settle rolls everything back.
-func (s *Store) RunTool(ctx context.Context, call agents.SQLRun,
-	settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error),
-) error {
+// An error of settle rolls everything back.
+func (s *Store) RunTool(ctx context.Context, call agents.SQLRun, settle Settle) error {
+	return s.recorded(ctx, func(tx pgx.Tx) (json.RawMessage, *jobs.Fault, error) { return runStatement(ctx, tx, call) }, settle)
+}
+
+// Settle is called at most once, with a value or a fault, and returns the commit and a function that is told how
+// it ended.
+type Settle = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)
+
+// recorded does something and commits it with its record.
+func (s *Store) recorded(ctx context.Context, do func(pgx.Tx) (json.RawMessage, *jobs.Fault, error), settle Settle) error {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{})
 	if err != nil {
-		return wrap(err, "begin tool transaction")
+		return wrap(err, "begin the transaction of a call")
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	value, fault, err := runStatement(ctx, tx, call)
+	value, fault, err := do(tx)
 	if err != nil {
 		return err
 	}

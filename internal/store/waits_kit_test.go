@@ -74,11 +74,13 @@ func newWaitsKit(t testing.TB) *waitsKit {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	k := &waitsKit{TB: t, ctx: ctx, pool: pgtest.DB(t)}
-	k.waits = store.NewWaits(k.pool, func() time.Time { return time.Now().Add(time.Duration(k.offset.Load())) })
+	k.waits = store.NewWaits(k.pool, k.now)
 	k.exec(appSchema)
 	k.scan("insert into statek.agents (prefix, role, version, hash, definition) values ('/', 'a', 1, '', '{}') returning id", &k.agent)
 	return k
 }
+
+func (k *waitsKit) now() time.Time { return time.Now().Add(time.Duration(k.offset.Load())) }
 
 func (k *waitsKit) must(err error) {
 	k.Helper()

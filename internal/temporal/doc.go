@@ -21,6 +21,7 @@
 //	app.tasks:*                  any row of app.tasks
 //	fact:/acme/dev:<name>        facts of that name emitted at that prefix
 //	fact:/acme/dev:<name>#<key>  the same, with that key
+//	object:/acme/dev:<collection>:<key>  that object; without a key: any of the collection
 //
 // Keys are compared as text on both sides, so only types whose equal values have one text can be keys, and
 // [Plan] brings arguments to that text. A key over 200 bytes is replaced by its digest ([DepKey]).

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"statek/internal/objects"
 )
 
 // Scope is what Plan knows about the call besides its arguments.
@@ -46,7 +48,7 @@ func BuiltIn(name string) bool {
 	case Sleep, Until, Event, Message:
 		return true
 	default:
-		return false
+		return name == objects.Changed
 	}
 }
 
@@ -65,6 +67,8 @@ func Plan(name string, args []json.RawMessage, scope Scope) (Spec, error) {
 		err = p.event()
 	case Kind(name) == Message:
 		err = p.message()
+	case name == objects.Changed:
+		err = p.object()
 	default:
 		return Spec{}, fmt.Errorf("%w: %q", ErrUnknown, name)
 	}

@@ -17,6 +17,7 @@ const (
 	Event   Kind = "event"
 	Message Kind = "message"
 	SQL     Kind = "sql"
+	Object  Kind = "object"
 )
 
 // Spec is one wait as a cell asked for it: what registering it writes.
@@ -30,7 +31,7 @@ type Spec struct {
 	Due *time.Time
 	// Since bounds an event's look-back; nil: the job's creation.
 	Since *time.Time
-	// Group is set for kinds that depend on data: Event and SQL.
+	// Group is set for kinds that depend on data: Event, SQL and Object.
 	Group *Group
 }
 

@@ -206,6 +206,64 @@ type StatekMailbox struct {
 	CreatedAt time.Time
 }
 
+type StatekObject struct {
+	Prefix     string
+	Collection string
+	Key        string
+	Version    int64
+	Value      []byte
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+	UpdatedBy  string
+	Xid        string
+}
+
+type StatekObjectCollection struct {
+	Prefix     string
+	Collection string
+	Versions   int32
+	MaxBytes   int32
+	Floor      int64
+}
+
+// The versions of objects that are kept, deletions included.
+type StatekObjectHistory struct {
+	Prefix     string
+	Collection string
+	Key        string
+	Version    int64
+	Deleted    interface{}
+	Value      json.RawMessage
+	At         time.Time
+	By         string
+}
+
+// One row per object that exists.
+type StatekObjectOverview struct {
+	Prefix     string
+	Collection string
+	Key        string
+	Version    int64
+	Value      json.RawMessage
+	Bytes      int32
+	Created    time.Time
+	Updated    time.Time
+	// Who wrote this version: job <id>/<cell>/<call>, sql <role>, or api.
+	UpdatedBy string
+	// How many earlier versions are kept; see object_history.
+	Earlier int64
+}
+
+type StatekObjectVersion struct {
+	Prefix     string
+	Collection string
+	Key        string
+	Version    int64
+	Value      []byte
+	UpdatedAt  time.Time
+	UpdatedBy  string
+}
+
 type StatekPrefix struct {
 	Path      string
 	CreatedAt time.Time
