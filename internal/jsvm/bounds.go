@@ -43,6 +43,9 @@ func (s *session) bound(goja.FunctionCall) goja.Value {
 	for _, name := range []string{"fill", "indexOf", "includes", "lastIndexOf", "reverse", "sort", "unshift", "forEach", "map"} {
 		s.wrap(list, name, func(call goja.FunctionCall) { s.boundLength("Array.prototype."+name, call.This) })
 	}
+	s.wrap(text, "match", s.boundPattern(goja.SymMatch))
+	s.wrap(text, "matchAll", s.boundPattern(goja.SymMatchAll))
+	s.wrap(text, "search", s.boundPattern(goja.SymSearch))
 	s.wrap(list, "join", s.boundJoin)
 	s.wrap(list, "flat", func(call goja.FunctionCall) {
 		s.boundLength("Array.prototype.flat", call.This)
@@ -166,7 +169,11 @@ func (s *session) boundParse(call goja.FunctionCall) {
 		s.tooMuch("JSON.parse", text.Length(), fmt.Sprint(maxJSONText, " characters"), "parse smaller parts")
 	}
 	if _, isObject := v.(*goja.Object); isObject {
-		return // its text is not known before native code asks for it
+		v = v.ToString()
+		call.Arguments[0] = v // made text once, here
+		if v.(goja.String).Length() > maxJSONText {
+			s.tooMuch("JSON.parse", v.(goja.String).Length(), fmt.Sprint(maxJSONText, " characters"), "parse smaller parts")
+		}
 	}
 	if depth := jsonDepth(v.String()); depth > maxDepth {
 		s.tooMuch("JSON", fmt.Sprint("nested ", depth, " deep"), maxDepth, "flatten the data")

@@ -63,7 +63,7 @@ func (s *session) makeFunction(call goja.FunctionCall) goja.Value {
 }
 
 func (s *session) parseText(source string) (*ast.Program, error) {
-	if _, err := prescan(source, s.limits); err != nil {
+	if _, err := prescan(source, s.limits, false); err != nil {
 		return nil, err
 	}
 	program, err := parser.ParseFile(nil, "eval", source, 0, parser.WithDisableSourceMaps)

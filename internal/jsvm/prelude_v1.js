@@ -43,12 +43,21 @@ const suffix = '(?=)';
 const nativeSource = getOwnPropertyDescriptor(RegExp.prototype, 'source').get;
 const needsSuffix = (source, flags) => indexOf(flags, 'u') >= 0 && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0);
 const visibleSource = (source) => source.length > 4 && strSlice(source, -4) === suffix && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0) ? strSlice(source, 0, -4) : source;
+// The v flag is the u flag where no sets are written; the d flag cannot be had.
+const newerFlags = (source, flags) => {
+  if (indexOf(flags, 'd') >= 0) throw new SyntaxError("the d flag is not available: take match.index and the lengths of the groups");
+  for (const part of ['--', '&&', '\\q{', '[[']) if (indexOf(source, part) >= 0) throw new SyntaxError(`sets of the v flag (${part}) are not available: write one class, or a look-ahead such as (?!…)`);
+  let out = '';
+  for (const c of flags) out += c === 'v' ? 'u' : c;
+  return out;
+};
 const RegExpWrapper = function RegExp(pattern, flags) {
   const isRegExp = typeof pattern === 'object' && pattern !== null && (pattern[Symbol.match] === undefined ? pattern instanceof NativeRegExp : !!pattern[Symbol.match]);
   if (new.target === undefined && isRegExp && flags === undefined && pattern.constructor === RegExpWrapper) return pattern;
   let source = isRegExp ? pattern.source : pattern === undefined ? '' : `${pattern}`;
-  const wanted = flags === undefined ? (isRegExp ? pattern.flags : '') : `${flags}`;
-  if (source.length > 20000) throw new RangeError(`a regular expression has ${source.length} characters; the limit is 20000; use a shorter one`);
+  let wanted = flags === undefined ? (isRegExp ? pattern.flags : '') : `${flags}`;
+  if (source.length > 150 || indexOf(source, '{') >= 0) host.regexpTooMuch(source, wanted);
+  if (indexOf(wanted, 'v') >= 0 || indexOf(wanted, 'd') >= 0) wanted = newerFlags(source, wanted);
   if (needsSuffix(source, wanted) && visibleSource(source) === source) source += suffix;
   return construct(NativeRegExp, [source, wanted], new.target === undefined ? RegExpWrapper : new.target);
 };
@@ -59,8 +68,16 @@ defineProperty(RegExpWrapper, Symbol.species, getOwnPropertyDescriptor(NativeReg
 hide(RegExpWrapper.prototype, 'constructor', RegExpWrapper);
 hide(globalThis, 'RegExp', RegExpWrapper);
 defineProperty(RegExp.prototype, 'source', { configurable: true, enumerable: false, get: function () { return this === NativeRegExp.prototype ? '(?:)' : visibleSource(apply(nativeSource, this, [])); } });
-const regexpMethods = { toString() { return `/${this.source}/${this.flags}`; } };
+const nativeCompile = RegExp.prototype.compile;
+const regexpMethods = {
+  toString() { return `/${this.source}/${this.flags}`; },
+  compile(pattern, flags) {
+    const made = new RegExpWrapper(pattern, flags);
+    return apply(nativeCompile, this, [apply(nativeSource, made, []), made.flags]);
+  },
+};
 hide(RegExp.prototype, 'toString', regexpMethods.toString);
+hide(RegExp.prototype, 'compile', regexpMethods.compile);
 install(RegExp, {
   escape(text) {
     if (typeof text !== 'string') throw new TypeError('RegExp.escape expects a string');

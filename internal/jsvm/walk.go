@@ -238,9 +238,7 @@ func (r *resolver) expr(e ast.Expression) {
 		}
 		r.expr(e.Operand)
 	case *ast.BinaryExpression:
-		r.expr(e.Left)
-		r.expr(e.Right)
-		e.Right = boundExponent(e.Operator, e.Right)
+		r.binary(e)
 	case *ast.ConditionalExpression:
 		r.expr(e.Test)
 		r.expr(e.Consequent)
@@ -254,6 +252,30 @@ func (r *resolver) expr(e ast.Expression) {
 	default:
 		r.access(e)
 	}
+}
+
+// maxSpine is how many operators may follow each other without a cut.
+const maxSpine = 64
+
+// binary resolves an operator and those to its left, and cuts long chains into parts: for each operator
+// goja looks through all to the left of it, but not into such a part.
+func (r *resolver) binary(e *ast.BinaryExpression) (spine int) {
+	spine = 1
+	if left, ok := e.Left.(*ast.BinaryExpression); ok {
+		if spine += r.binary(left); spine > maxSpine {
+			e.Left, spine = cut(left), 1
+		}
+	} else {
+		r.expr(e.Left)
+	}
+	r.expr(e.Right)
+	e.Right = boundExponent(e.Operator, e.Right)
+	return spine
+}
+
+// cut makes (0, e) of e.
+func cut(e ast.Expression) ast.Expression {
+	return &ast.SequenceExpression{Sequence: []ast.Expression{&ast.NumberLiteral{Idx: e.Idx0(), Literal: "0", Value: int64(0)}, e}}
 }
 
 func (r *resolver) name(id *ast.Identifier) {
