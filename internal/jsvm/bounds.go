@@ -46,6 +46,7 @@ func (s *session) bound(goja.FunctionCall) goja.Value {
 	s.wrap(text, "match", s.boundPattern(goja.SymMatch))
 	s.wrap(text, "matchAll", s.boundPattern(goja.SymMatchAll))
 	s.wrap(text, "search", s.boundPattern(goja.SymSearch))
+	s.mendReplace(prototype("RegExp"))
 	s.wrap(list, "join", s.boundJoin)
 	s.wrap(list, "flat", func(call goja.FunctionCall) {
 		s.boundLength("Array.prototype.flat", call.This)

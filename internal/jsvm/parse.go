@@ -146,7 +146,7 @@ func (p *parsed) unwrap(length int) bool {
 // The compiler computes what is constant, so BigInts are bounded and long chains cut first.
 func checkEarly(p *parsed, text string) error {
 	if p.long || strings.Contains(text, "**") || strings.Contains(text, "<<") {
-		r := newResolver()
+		r := newResolver(text)
 		r.script(p.program)
 	}
 	_, err := compileProgram(p.program)

@@ -43,7 +43,7 @@ func (s *scanned) scanWord() {
 		return
 	}
 	s.words[word] = true
-	if word == "export" && len(s.frames) == 1 && (!s.operand || s.newline) {
+	if word == "export" && len(s.frames) == 1 && (!s.operand || s.newline || s.slash == slashUnknown) {
 		s.exports = append(s.exports, begin)
 	}
 	if binary, ok := operators[word]; ok || word == "of" && s.operand && s.top().head == "for" {

@@ -20,7 +20,9 @@ type session struct {
 	layout *layout
 	// pristine describes the built-ins as they were; made when it is first needed.
 	pristine func() (*pristine, error)
-	hidden   [3]goja.Value // the values of hiddenLet, hiddenConst and hiddenClass
+	// regexpPrototype is RegExp.prototype as the prelude left it.
+	regexpPrototype *goja.Object
+	hidden          [3]goja.Value // the values of hiddenLet, hiddenConst and hiddenClass
 
 	now    int64
 	random uint64

@@ -1,6 +1,8 @@
 package jsvm
 
 import (
+	"strings"
+
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/token"
 )
@@ -261,6 +263,7 @@ const maxSpine = 64
 // goja looks through all to the left of it, but not into such a part.
 func (r *resolver) binary(e *ast.BinaryExpression) (spine int) {
 	spine = 1
+	r.leftFirst(e)
 	if left, ok := e.Left.(*ast.BinaryExpression); ok {
 		if spine += r.binary(left); spine > maxSpine {
 			e.Left, spine = cut(left), 1
@@ -271,6 +274,31 @@ func (r *resolver) binary(e *ast.BinaryExpression) (spine int) {
 	r.expr(e.Right)
 	e.Right = boundExponent(e.Operator, e.Right)
 	return spine
+}
+
+// leftFirst mends a < b < c, which goja reads as a < (b < c). Its tree has no parentheses, the text has.
+func (r *resolver) leftFirst(e *ast.BinaryExpression) {
+	for relational(e.Operator) {
+		right, ok := e.Right.(*ast.BinaryExpression)
+		if !ok || !relational(right.Operator) || r.parenthesised(right) {
+			return
+		}
+		e.Left = &ast.BinaryExpression{Operator: e.Operator, Left: e.Left, Right: right.Left, Comparison: e.Comparison}
+		e.Operator, e.Right, e.Comparison = right.Operator, right.Right, right.Comparison
+	}
+}
+
+func relational(op token.Token) bool {
+	switch op {
+	case token.LESS, token.LESS_OR_EQUAL, token.GREATER, token.GREATER_OR_EQUAL, token.INSTANCEOF, token.IN:
+		return true
+	}
+	return false
+}
+
+func (r *resolver) parenthesised(e ast.Expression) bool {
+	at := int(e.Idx0()) - 1
+	return at <= 0 || at > len(r.text) || strings.HasSuffix(strings.TrimRight(r.text[:at], " \t\r\n"), "(")
 }
 
 // cut makes (0, e) of e.
