@@ -75,7 +75,16 @@ func parseCell(source, recorded string, limits Limits) (*parsed, error) {
 	if errors.Is(err, errCloses) {
 		return nil, closes(err)
 	}
-	return nil, first
+	return nil, later(first, err)
+}
+
+// later takes the error of the parser that came further: for TypeScript the plain one stops at the first type.
+func later(plain, types error) error {
+	var a, b *SyntaxError
+	if errors.As(plain, &a) && errors.As(types, &b) && (b.Line > a.Line || b.Line == a.Line && b.Column > a.Column) {
+		return b
+	}
+	return plain
 }
 
 // asTypes reports both errors of a text that is no JavaScript and is refused as TypeScript.
@@ -113,6 +122,9 @@ func parsePlain(source string, depth int) (*parsed, error) {
 		return nil, syntaxError(err, source)
 	}
 	p := &parsed{program: program, long: depth > maxSpine}
+	if err := mapColumns(program.File, text); err != nil {
+		return nil, err
+	}
 	if !p.unwrap(len(text)) {
 		return nil, errCloses
 	}
@@ -173,7 +185,7 @@ func place(p file.Position) (line, column int) {
 	if p.Line == 1 {
 		return 1, max(1, p.Column-len(wrapOpen))
 	}
-	return p.Line, p.Column
+	return p.Line, max(1, p.Column)
 }
 
 // syntaxError reports the parser's first error in the model's text.
@@ -182,17 +194,17 @@ func syntaxError(err error, source string) error {
 	if !errors.As(err, &list) || len(list) == 0 {
 		return &SyntaxError{Message: err.Error(), Line: 1, Column: 1}
 	}
-	line, column := place(list[0].Position)
+	line, at := place(list[0].Position)
 	message := list[0].Message
-	lines := strings.Split(source, "\n")
+	lines := splitLines(source)
 	if line > len(lines) { // the end of input is the end of the model's text
 		line = len(lines)
-		column = len(lines[line-1]) + 1
+		at = len(lines[line-1]) + 1
 		message = "Unexpected end of input"
-	} else if rest := lines[line-1]; column <= len(rest) && strings.HasPrefix(rest[column-1:], "import") {
+	} else if rest := lines[line-1]; at <= len(rest) && strings.HasPrefix(rest[at-1:], "import") {
 		message = "import is not available in cells: tools are global functions, see tools()"
 	}
-	return &SyntaxError{Message: message, Line: line, Column: column}
+	return &SyntaxError{Message: message, Line: line, Column: column(lines[line-1], at)}
 }
 
 // mapMark begins the last line of a transformed text: its source map, so that a replay has the same
@@ -212,7 +224,11 @@ func parseTransformed(source string, limits Limits) (*parsed, error) {
 		LogLevel:       api.LogLevelSilent,
 	})
 	if len(result.Errors) > 0 {
-		return nil, fmt.Errorf("jsvm: transform cell: %s", result.Errors[0].Text)
+		return nil, transformError(result.Errors[0], source)
+	}
+	columns, err := fromOne(result.Map)
+	if err != nil {
+		return nil, err
 	}
 	// Lowering repeats much of a loop, which the parser then has to bear.
 	wider := Limits{SourceBytes: 4 * limits.SourceBytes, Nesting: 4 * limits.Nesting, Operators: 2 * limits.Operators}
@@ -220,7 +236,20 @@ func parseTransformed(source string, limits Limits) (*parsed, error) {
 	if err != nil {
 		return nil, &SyntaxError{Message: "once it is lowered to JavaScript, " + err.Error(), Line: 1, Column: 1}
 	}
-	return parseLowered(string(result.Code)+mapMark+base64.StdEncoding.EncodeToString(result.Map)+"\n", scan.depth)
+	return parseLowered(string(result.Code)+mapMark+base64.StdEncoding.EncodeToString(columns)+"\n", scan.depth)
+}
+
+// transformError reports esbuild's error in the model's text.
+func transformError(m api.Message, source string) error {
+	if m.Location == nil {
+		return &SyntaxError{Message: m.Text, Line: 1, Column: 1}
+	}
+	line, at := place(file.Position{Line: m.Location.Line, Column: m.Location.Column + 1})
+	lines := splitLines(source)
+	if line > len(lines) {
+		return &SyntaxError{Message: "Unexpected end of input", Line: len(lines), Column: column(lines[len(lines)-1], 1<<30)}
+	}
+	return &SyntaxError{Message: m.Text, Line: line, Column: column(lines[line-1], at)}
 }
 
 // parseLowered parses what esbuild made, now or when the cell first ran. Runtime positions are mapped back

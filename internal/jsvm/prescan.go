@@ -311,7 +311,7 @@ func (s *scanned) number() {
 
 func (s *scanned) fail(message string) {
 	if s.err == nil {
-		s.err = &SyntaxError{Message: message, Line: s.line, Column: s.pos - s.start + 1}
+		s.err = &SyntaxError{Message: message, Line: s.line, Column: column(s.src[s.start:min(s.pos, len(s.src))], s.pos-s.start+1)}
 	}
 }
 
