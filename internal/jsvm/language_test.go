@@ -63,11 +63,12 @@ func TestLanguage(t *testing.T) {
 		reasons[strings.ReplaceAll(source, "⏎", "\n")] = reason
 	}
 	total := 0
+	machine := jsvm.NewInProcess()
 	chapters := languageChapters(t)
 	for _, name := range slices.Sorted(maps.Keys(chapters)) {
 		for _, a := range chapters[name] {
 			total++
-			got := languageOutcome(t, a.source)
+			got := languageOutcome(t, machine, a.source)
 			passed := got == a.want
 			if text, ok := strings.CutPrefix(a.want, "! "); ok {
 				passed = strings.HasPrefix(got, "! ") && strings.Contains(got, text)
@@ -92,9 +93,9 @@ func TestLanguage(t *testing.T) {
 	}
 }
 
-func languageOutcome(t *testing.T, source string) string {
+func languageOutcome(t *testing.T, machine jsvm.Machine, source string) string {
 	t.Helper()
-	s, err := jsvm.NewInProcess().Open(t.Context(), jsvm.Setup{Grants: []jsvm.Grant{{Name: "fetchIt"}}})
+	s, err := machine.Open(t.Context(), jsvm.Setup{Grants: []jsvm.Grant{{Name: "fetchIt"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,4 +108,41 @@ func languageOutcome(t *testing.T, source string) string {
 		return "undefined"
 	}
 	return step.Echo
+}
+
+// TestMendedCodeIsMendedAgainWhenItIsRestored: a function is read again from its source.
+func TestMendedCodeIsMendedAgainWhenItIsRestored(t *testing.T) {
+	t.Parallel()
+	s := open(t, jsvm.Setup{})
+	run(t, s, "function f(a, b, c) { return [a < b < c, 'éé'.replace(/\\p{L}/u, '-'), /\\p{Script=Greek}/u.test('α'), "+
+		"b"+strings.Repeat(" - 1", 200)+"].join() }")
+	for range 2 {
+		if got := outcome(run(t, s, "f(1, 2, 3)")); got != "true,-é,true,-198" {
+			t.Errorf("got %s", got)
+		}
+		s, _, _ = reopen(t, s, nil, jsvm.Limits{})
+	}
+}
+
+// TestAbsentGlobalsStayUndeclared: what is explained is still free for a cell to declare, and still free in
+// the analysis.
+func TestAbsentGlobalsStayUndeclared(t *testing.T) {
+	t.Parallel()
+	a, err := jsvm.NewInProcess().Analyze(t.Context(), "typeof process; await fetch(url)", jsvm.Limits{})
+	if err != nil || strings.Join(a.Free, " ") != "fetch url" {
+		t.Fatalf("got %+v, %v", a, err)
+	}
+	s := open(t, jsvm.Setup{})
+	step := run(t, s, "Promise.reject(1).catch(() => { window.x }); try { setTimeout(1) } catch (e) { print(e) }")
+	want := []string{"setTimeout is not available in cells: await sleep('10s') waits", "Unhandled rejection: ReferenceError: window is not available in cells"}
+	if len(step.Console) != 2 || !strings.Contains(step.Console[0], want[0]) || !strings.Contains(step.Console[1], want[1]) {
+		t.Errorf("got %q", step.Console)
+	}
+	if got := outcome(run(t, s, "const fetch = 1; fetch")); got != "1" {
+		t.Errorf("got %s", got)
+	}
+	s, _, _ = reopen(t, s, nil, jsvm.Limits{})
+	if got := outcome(run(t, s, "fetch + typeof window")); got != "1undefined" {
+		t.Errorf("got %s", got)
+	}
 }

@@ -81,7 +81,7 @@ func parseCell(source, recorded string, limits Limits) (*parsed, error) {
 // later takes the error of the parser that came further: for TypeScript the plain one stops at the first type.
 func later(plain, types error) error {
 	var a, b *SyntaxError
-	if errors.As(plain, &a) && errors.As(types, &b) && (b.Line > a.Line || b.Line == a.Line && b.Column > a.Column) {
+	if errors.As(plain, &a) && errors.As(types, &b) && a.Message != noImport && (b.Line > a.Line || b.Line == a.Line && b.Column > a.Column) {
 		return b
 	}
 	return plain
@@ -188,6 +188,8 @@ func place(p file.Position) (line, column int) {
 	return p.Line, max(1, p.Column)
 }
 
+const noImport = "import is not available in cells: tools are global functions, see tools()"
+
 // syntaxError reports the parser's first error in the model's text.
 func syntaxError(err error, source string) error {
 	var list parser.ErrorList
@@ -202,7 +204,7 @@ func syntaxError(err error, source string) error {
 		at = len(lines[line-1]) + 1
 		message = "Unexpected end of input"
 	} else if rest := lines[line-1]; at <= len(rest) && strings.HasPrefix(rest[at-1:], "import") {
-		message = "import is not available in cells: tools are global functions, see tools()"
+		message = noImport
 	}
 	return &SyntaxError{Message: message, Line: line, Column: column(lines[line-1], at)}
 }
