@@ -71,7 +71,7 @@ func (s *session) bound(goja.FunctionCall) goja.Value {
 		}
 	}
 	s.wrap(json, "parse", s.boundParse)
-	s.wrap(json, "stringify", func(call goja.FunctionCall) { s.boundDepth("JSON.stringify", call.Argument(0), true) })
+	s.layout.around(json.Get("stringify").(*goja.Object), s.boundStringify)
 	s.layout.wrap(object("BigInt"), func(call goja.FunctionCall) {
 		if v := call.Argument(0); goja.IsString(v) && v.(goja.String).Length() > maxDigits {
 			s.tooMuch("BigInt", v.(goja.String).Length(), fmt.Sprint(maxDigits, " digits"), "use smaller numbers")
@@ -211,6 +211,7 @@ func (s *session) boundDepth(name string, root goja.Value, objects bool) {
 		if visits++; visits > maxVisits || depth > maxDepth {
 			s.tooMuch(name, "this nesting, or this many parts", fmt.Sprint(maxDepth, " levels and ", maxVisits, " parts, shared ones counted each time"), "flatten the data, or work in smaller parts")
 		}
+		s.generates = s.generates || objects && s.generative(o)
 		elements, isArray := s.layout.elements(o)
 		if !isArray && (!objects || s.layout.kindOf(o) != "baseObject") {
 			return

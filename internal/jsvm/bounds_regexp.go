@@ -65,10 +65,10 @@ func (m *regExpMeter) measure() string {
 			m.part(1)
 		}
 		if m.costs[len(m.costs)-1] > maxRegExpRepeats {
-			return fmt.Sprintf("a regular expression repeats more than %d parts, counts within counts multiplied; use smaller counts, or * and a check of the length", maxRegExpRepeats)
+			return fmt.Sprintf("a regular expression repeats more than %d parts, counts within counts multiplied; the limit is %d; use smaller counts, or * and a check of the length", maxRegExpRepeats, maxRegExpRepeats)
 		}
 		if m.ranges > maxRegExpRanges {
-			return "a regular expression that ignores case has too many large classes; leave the i flag out, or use one class"
+			return fmt.Sprintf("the classes of a regular expression that ignores case have more than %d characters; the limit is %d; leave the i flag out, or use one class", maxRegExpRanges, maxRegExpRanges)
 		}
 	}
 	return ""

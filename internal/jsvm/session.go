@@ -22,7 +22,9 @@ type session struct {
 	pristine func() (*pristine, error)
 	// regexpPrototype is RegExp.prototype as the prelude left it.
 	regexpPrototype *goja.Object
-	hidden          [3]goja.Value // the values of hiddenLet, hiddenConst and hiddenClass
+	// generates: the value that is being written runs code of the script.
+	generates bool
+	hidden    [3]goja.Value // the values of hiddenLet, hiddenConst and hiddenClass
 
 	now    int64
 	random uint64
