@@ -291,7 +291,7 @@ func (s *scanned) skipRegex() {
 // number skips a numeric literal, with its dot and the sign of its exponent.
 func (s *scanned) number() {
 	begin := s.pos
-	plain := s.at(0) == '.' || !(s.at(0) == '0' && strings.IndexByte("xXoObB", s.at(1)|0) >= 0 && s.at(1) != 0)
+	plain := s.at(0) != '0' || strings.IndexByte("xXoObB", s.at(1)) < 0 // no 0x, 0o, 0b
 	for s.pos < len(s.src) {
 		c := s.src[s.pos]
 		last := byte(0)
