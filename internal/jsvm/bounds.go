@@ -43,6 +43,10 @@ func (s *session) bound(goja.FunctionCall) goja.Value {
 	for _, name := range []string{"fill", "indexOf", "includes", "lastIndexOf", "reverse", "sort", "unshift", "forEach", "map"} {
 		s.wrap(list, name, func(call goja.FunctionCall) { s.boundLength("Array.prototype."+name, call.This) })
 	}
+	s.wrap(text, "match", s.boundPattern(goja.SymMatch))
+	s.wrap(text, "matchAll", s.boundPattern(goja.SymMatchAll))
+	s.wrap(text, "search", s.boundPattern(goja.SymSearch))
+	s.mendReplace(prototype("RegExp"))
 	s.wrap(list, "join", s.boundJoin)
 	s.wrap(list, "flat", func(call goja.FunctionCall) {
 		s.boundLength("Array.prototype.flat", call.This)
@@ -67,7 +71,7 @@ func (s *session) bound(goja.FunctionCall) goja.Value {
 		}
 	}
 	s.wrap(json, "parse", s.boundParse)
-	s.wrap(json, "stringify", func(call goja.FunctionCall) { s.boundDepth("JSON.stringify", call.Argument(0), true) })
+	s.layout.around(json.Get("stringify").(*goja.Object), s.boundStringify)
 	s.layout.wrap(object("BigInt"), func(call goja.FunctionCall) {
 		if v := call.Argument(0); goja.IsString(v) && v.(goja.String).Length() > maxDigits {
 			s.tooMuch("BigInt", v.(goja.String).Length(), fmt.Sprint(maxDigits, " digits"), "use smaller numbers")
@@ -166,7 +170,11 @@ func (s *session) boundParse(call goja.FunctionCall) {
 		s.tooMuch("JSON.parse", text.Length(), fmt.Sprint(maxJSONText, " characters"), "parse smaller parts")
 	}
 	if _, isObject := v.(*goja.Object); isObject {
-		return // its text is not known before native code asks for it
+		v = v.ToString()
+		call.Arguments[0] = v // made text once, here
+		if v.(goja.String).Length() > maxJSONText {
+			s.tooMuch("JSON.parse", v.(goja.String).Length(), fmt.Sprint(maxJSONText, " characters"), "parse smaller parts")
+		}
 	}
 	if depth := jsonDepth(v.String()); depth > maxDepth {
 		s.tooMuch("JSON", fmt.Sprint("nested ", depth, " deep"), maxDepth, "flatten the data")
@@ -203,6 +211,7 @@ func (s *session) boundDepth(name string, root goja.Value, objects bool) {
 		if visits++; visits > maxVisits || depth > maxDepth {
 			s.tooMuch(name, "this nesting, or this many parts", fmt.Sprint(maxDepth, " levels and ", maxVisits, " parts, shared ones counted each time"), "flatten the data, or work in smaller parts")
 		}
+		s.generates = s.generates || objects && s.generative(o)
 		elements, isArray := s.layout.elements(o)
 		if !isArray && (!objects || s.layout.kindOf(o) != "baseObject") {
 			return

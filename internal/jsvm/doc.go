@@ -3,9 +3,12 @@
 //
 // # How it works
 //
-// A cell is bounded lexically (prescan.go), parsed as the body of one async arrow (parse.go), resolved
+// A cell is bounded lexically (prescan.go: how deep a parser could go, whatever it is that nests;
+// bounds_regexp.go: what a regular expression unrolls), parsed as the body of one async arrow (parse.go), resolved
 // (scope.go, walk.go) and rewritten (rewrite.go): its top-level declarations become properties of the global
-// object. esbuild lowers TypeScript and newer syntax, and is asked only when the plain parse fails.
+// object. esbuild lowers TypeScript and newer syntax, and is asked only when the plain parse fails; positions
+// are those of the model's text either way (positions.go). What cells lack is explained where a script names it
+// (absent.go). docs/javascript.md is the page for people and prompts.
 //
 // A session (session.go) is sans-IO. Tools return promises; a drive runs until no microtask is left and
 // returns the calls that were made, numbered in program order. The caller performs them and delivers their

@@ -36,7 +36,8 @@ func (js *intrinsics) errorData(o *goja.Object) *Error {
 		}
 		return ""
 	}
-	return &Error{Name: text("name"), Message: text("message"), Code: text("code"), Stack: cleanStack(text("stack"))}
+	name := text("name")
+	return &Error{Name: name, Message: explainAbsent(name, text("message")), Code: text("code"), Stack: cleanStack(text("stack"))}
 }
 
 var (

@@ -63,7 +63,7 @@ func (s *session) makeFunction(call goja.FunctionCall) goja.Value {
 }
 
 func (s *session) parseText(source string) (*ast.Program, error) {
-	if _, err := prescan(source, s.limits); err != nil {
+	if _, err := prescan(source, s.limits, false); err != nil {
 		return nil, err
 	}
 	program, err := parser.ParseFile(nil, "eval", source, 0, parser.WithDisableSourceMaps)
@@ -82,7 +82,7 @@ func (s *session) runText(source string) goja.Value {
 	if err != nil {
 		panic(s.makeError("SyntaxError", err.Error(), ""))
 	}
-	r := newResolver()
+	r := newResolver(source)
 	r.script(program)
 	s.register(r.callables)
 	compiled, err := goja.CompileAST(program, true)

@@ -231,7 +231,7 @@ var ErrEngine = errors.New("jsvm: cell was started by a newer engine")
 type Limits struct {
 	SourceBytes    int           `json:"source_bytes,omitempty"`    // 64 KiB
 	Nesting        int           `json:"nesting,omitempty"`         // 200 open brackets
-	Operators      int           `json:"operators,omitempty"`       // 2,000 in one expression
+	Operators      int           `json:"operators,omitempty"`       // 2,000 in one expression, or one chain such as else if
 	DrainTime      time.Duration `json:"drain_time,omitempty"`      // 5 s of computing between two stops
 	CellTime       time.Duration `json:"cell_time,omitempty"`       // 60 s over all drains
 	MemoryBytes    int64         `json:"memory_bytes,omitempty"`    // 256 MiB that a cell may add; needs a sandbox child

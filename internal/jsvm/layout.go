@@ -281,14 +281,19 @@ func (l *layout) elements(o *goja.Object) ([]goja.Value, bool) {
 
 // wrap makes a built-in function look at its call before it runs.
 func (l *layout) wrap(native *goja.Object, check func(goja.FunctionCall)) {
+	l.around(native, func(call goja.FunctionCall) goja.FunctionCall {
+		check(call)
+		return call
+	})
+}
+
+// around makes a built-in function run another call than the one it is given.
+func (l *layout) around(native *goja.Object, change func(goja.FunctionCall) goja.FunctionCall) {
 	s, at := l.shape(native)
 	if s.code < 0 {
 		return
 	}
 	code := (*func(goja.FunctionCall) goja.Value)(unsafe.Add(at, s.code))
 	run := *code
-	*code = func(call goja.FunctionCall) goja.Value {
-		check(call)
-		return run(call)
-	}
+	*code = func(call goja.FunctionCall) goja.Value { return run(change(call)) }
 }

@@ -3,20 +3,11 @@ package jsvm
 import (
 	"math/big"
 	"strconv"
-	"strings"
 
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/token"
 	"github.com/dop251/goja/unistring"
 )
-
-// mendRegExp sends /\p{…}/u down goja's backtracking path: its linear path accepts the class and silently
-// never matches. The prelude hides the suffix from source and toString.
-func mendRegExp(e *ast.RegExpLiteral) {
-	if strings.Contains(e.Flags, "u") && (strings.Contains(e.Pattern, `\p`) || strings.Contains(e.Pattern, `\P`)) && !strings.HasSuffix(e.Pattern, regExpSuffix) {
-		e.Pattern += regExpSuffix
-	}
-}
 
 // mendStack turns x.stack into clean(x).stack: goja's stacks carry byte-code offsets, which differ between
 // versions of the engine. The helper returns its argument, so that it fits in targets and callees too. A

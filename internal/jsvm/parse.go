@@ -33,17 +33,19 @@ type parsed struct {
 	helpers []ast.Statement
 	// temps are variables that esbuild made up; they stay local to the cell.
 	temps map[unistring.String]bool
+	// long marks a text with long chains of operators.
+	long bool
 }
 
 // parseCell bounds, parses and checks source. Only when the plain parse fails is esbuild asked, and if it
 // fails too the first error is the one that counts. A recorded transformation is taken as it is.
 func parseCell(source, recorded string, limits Limits) (*parsed, error) {
-	scan, err := prescan(source, limits)
+	scan, err := prescan(source, limits, false)
 	if err != nil {
 		return nil, err
 	}
 	if recorded != "" {
-		p, err := parseLowered(recorded)
+		p, err := parseLowered(recorded, scan.depth)
 		if err != nil {
 			return nil, fmt.Errorf("jsvm: load recorded transformation: %v", err) //nolint:errorlint // no fault of the model's text
 		}
@@ -51,17 +53,20 @@ func parseCell(source, recorded string, limits Limits) (*parsed, error) {
 		p.liftUsing()
 		return p, nil
 	}
-	p, first := parsePlain(source)
+	p, first := parsePlain(source, scan.depth)
 	if first == nil || errors.Is(first, errCloses) {
 		return p, closes(first)
 	}
 	if len(scan.exports) > 0 {
 		source = withoutExports(source, scan.exports)
-		if p, err := parsePlain(source); err == nil {
+		if p, err := parsePlain(source, scan.depth); err == nil {
 			return p, nil
 		}
 	}
-	p, err = parseTransformed(source)
+	if _, err := prescan(source, limits, true); err != nil {
+		return nil, asTypes(first, err)
+	}
+	p, err = parseTransformed(source, limits)
 	if err == nil {
 		p.findTemps(scan.words)
 		p.liftUsing()
@@ -70,7 +75,25 @@ func parseCell(source, recorded string, limits Limits) (*parsed, error) {
 	if errors.Is(err, errCloses) {
 		return nil, closes(err)
 	}
-	return nil, first
+	return nil, later(first, err)
+}
+
+// later takes the error of the parser that came further: for TypeScript the plain one stops at the first type.
+func later(plain, types error) error {
+	var a, b *SyntaxError
+	if errors.As(plain, &a) && errors.As(types, &b) && a.Message != noImport && (b.Line > a.Line || b.Line == a.Line && b.Column > a.Column) {
+		return b
+	}
+	return plain
+}
+
+// asTypes reports both errors of a text that is no JavaScript and is refused as TypeScript.
+func asTypes(plain, types error) error {
+	var a, b *SyntaxError
+	if errors.As(plain, &a) && errors.As(types, &b) {
+		return &SyntaxError{Message: fmt.Sprintf("%s; read as TypeScript, at %d:%d, %s", a.Message, b.Line, b.Column, b.Message), Line: a.Line, Column: a.Column}
+	}
+	return types
 }
 
 // errCloses: the text ends the wrapper it is parsed in.
@@ -92,13 +115,16 @@ func withoutExports(source string, at []int) string {
 	return string(text)
 }
 
-func parsePlain(source string) (*parsed, error) {
+func parsePlain(source string, depth int) (*parsed, error) {
 	text := wrapOpen + source + wrapClose
 	program, err := parser.ParseFile(nil, cellFile, text, 0, parser.WithDisableSourceMaps)
 	if err != nil {
 		return nil, syntaxError(err, source)
 	}
-	p := &parsed{program: program}
+	p := &parsed{program: program, long: depth > maxSpine}
+	if err := mapColumns(program.File, text); err != nil {
+		return nil, err
+	}
 	if !p.unwrap(len(text)) {
 		return nil, errCloses
 	}
@@ -129,10 +155,10 @@ func (p *parsed) unwrap(length int) bool {
 
 // checkEarly compiles the text as it was written, which finds the early errors (duplicate names, a const
 // without value, a break outside of a loop) that are gone once declarations have become assignments.
-// The compiler computes what is constant, so BigInts are bounded first.
+// The compiler computes what is constant, so BigInts are bounded and long chains cut first.
 func checkEarly(p *parsed, text string) error {
-	if strings.Contains(text, "**") || strings.Contains(text, "<<") {
-		r := newResolver()
+	if p.long || strings.Contains(text, "**") || strings.Contains(text, "<<") {
+		r := newResolver(text)
 		r.script(p.program)
 	}
 	_, err := compileProgram(p.program)
@@ -159,8 +185,10 @@ func place(p file.Position) (line, column int) {
 	if p.Line == 1 {
 		return 1, max(1, p.Column-len(wrapOpen))
 	}
-	return p.Line, p.Column
+	return p.Line, max(1, p.Column)
 }
+
+const noImport = "import is not available in cells: tools are global functions, see tools()"
 
 // syntaxError reports the parser's first error in the model's text.
 func syntaxError(err error, source string) error {
@@ -168,17 +196,17 @@ func syntaxError(err error, source string) error {
 	if !errors.As(err, &list) || len(list) == 0 {
 		return &SyntaxError{Message: err.Error(), Line: 1, Column: 1}
 	}
-	line, column := place(list[0].Position)
+	line, at := place(list[0].Position)
 	message := list[0].Message
-	lines := strings.Split(source, "\n")
+	lines := splitLines(source)
 	if line > len(lines) { // the end of input is the end of the model's text
 		line = len(lines)
-		column = len(lines[line-1]) + 1
+		at = len(lines[line-1]) + 1
 		message = "Unexpected end of input"
-	} else if rest := lines[line-1]; column <= len(rest) && strings.HasPrefix(rest[column-1:], "import") {
-		message = "import is not available in cells: tools are global functions, see tools()"
+	} else if rest := lines[line-1]; at <= len(rest) && strings.HasPrefix(rest[at-1:], "import") {
+		message = noImport
 	}
-	return &SyntaxError{Message: message, Line: line, Column: column}
+	return &SyntaxError{Message: message, Line: line, Column: column(lines[line-1], at)}
 }
 
 // mapMark begins the last line of a transformed text: its source map, so that a replay has the same
@@ -186,11 +214,11 @@ func syntaxError(err error, source string) error {
 const mapMark = "//# sourceMappingURL=data:application/json;base64,"
 
 // parseTransformed lowers TypeScript and newer syntax with esbuild.
-func parseTransformed(source string) (*parsed, error) {
+func parseTransformed(source string, limits Limits) (*parsed, error) {
 	result := api.Transform(wrapOpen+source+wrapClose, api.TransformOptions{
 		Loader:         api.LoaderTS,
 		Target:         api.ES2022,
-		Supported:      map[string]bool{"async-generator": false, "for-await": false, "using": false},
+		Supported:      map[string]bool{"async-generator": false, "for-await": false, "using": false, "regexp-match-indices": false},
 		Sourcemap:      api.SourceMapExternal,
 		SourcesContent: api.SourcesContentExclude,
 		Sourcefile:     cellFile,
@@ -198,19 +226,42 @@ func parseTransformed(source string) (*parsed, error) {
 		LogLevel:       api.LogLevelSilent,
 	})
 	if len(result.Errors) > 0 {
-		return nil, fmt.Errorf("jsvm: transform cell: %s", result.Errors[0].Text)
+		return nil, transformError(result.Errors[0], source)
 	}
-	return parseLowered(string(result.Code) + mapMark + base64.StdEncoding.EncodeToString(result.Map) + "\n")
+	columns, err := fromOne(result.Map)
+	if err != nil {
+		return nil, err
+	}
+	// Lowering repeats much of a loop, which the parser then has to bear.
+	wider := Limits{SourceBytes: 4 * limits.SourceBytes, Nesting: 4 * limits.Nesting, Operators: 2 * limits.Operators}
+	scan, err := prescan(string(result.Code), wider, false)
+	if err != nil {
+		return nil, &SyntaxError{Message: "once it is lowered to JavaScript, " + err.Error(), Line: 1, Column: 1}
+	}
+	return parseLowered(string(result.Code)+mapMark+base64.StdEncoding.EncodeToString(columns)+"\n", scan.depth)
+}
+
+// transformError reports esbuild's error in the model's text.
+func transformError(m api.Message, source string) error {
+	if m.Location == nil {
+		return &SyntaxError{Message: m.Text, Line: 1, Column: 1}
+	}
+	line, at := place(file.Position{Line: m.Location.Line, Column: m.Location.Column + 1})
+	lines := splitLines(source)
+	if line > len(lines) {
+		return &SyntaxError{Message: "Unexpected end of input", Line: len(lines), Column: column(lines[len(lines)-1], 1<<30)}
+	}
+	return &SyntaxError{Message: m.Text, Line: line, Column: column(lines[line-1], at)}
 }
 
 // parseLowered parses what esbuild made, now or when the cell first ran. Runtime positions are mapped back
 // through the map that we put on its last line (never one that the model's text names).
-func parseLowered(text string) (*parsed, error) {
+func parseLowered(text string, depth int) (*parsed, error) {
 	program, err := parser.ParseFile(nil, cellFile, text, 0, parser.WithDisableSourceMaps)
 	if err != nil {
 		return nil, fmt.Errorf("jsvm: parse transformed cell: %w", err)
 	}
-	p := &parsed{program: program, transformed: text}
+	p := &parsed{program: program, transformed: text, long: depth > maxSpine}
 	if !p.unwrap(-1) || !onlyHelpers(p.helpers) {
 		return nil, errCloses
 	}

@@ -13,7 +13,7 @@ func (s *session) preludeHosts() []preludeHost {
 	return []preludeHost{
 		{"kind", func(call goja.FunctionCall) goja.Value { return s.vm.ToValue(s.js.kind(call.Argument(0))) }},
 		{"made", s.made}, {"hide", s.hide}, {"install", s.install}, {"fix", s.fixMissing}, {"close", s.closeAll},
-		{"evaluate", s.evaluate}, {"makeFunction", s.makeFunction}, {"bound", s.bound},
+		{"evaluate", s.evaluate}, {"makeFunction", s.makeFunction}, {"bound", s.bound}, {"regexpTooMuch", s.regexpTooMuch}, {"properties", s.properties},
 	}
 }
 
@@ -25,6 +25,12 @@ func (s *session) made(call goja.FunctionCall) goja.Value {
 
 // hide defines a property that does not show up in loops: hide(target, name, value).
 func (s *session) hide(call goja.FunctionCall) goja.Value {
+	if key, ok := call.Argument(1).(*goja.Symbol); ok {
+		if err := call.Argument(0).(*goja.Object).DefineDataPropertySymbol(key, call.Argument(2), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE); err != nil {
+			panic(err)
+		}
+		return call.Argument(2)
+	}
 	s.define(call.Argument(0), call.Argument(1).String(), call.Argument(2), goja.FLAG_TRUE)
 	return call.Argument(2)
 }

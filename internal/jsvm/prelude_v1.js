@@ -29,8 +29,9 @@ const lazily = (name, make) => defineProperty(globalThis, name, {
 });
 const util = once(() => ({
   charCodeAt: bindCall(String.prototype.charCodeAt), fromCharCode: String.fromCharCode, join: bindCall(Array.prototype.join), split: bindCall(String.prototype.split),
-  toLowerCase: bindCall(String.prototype.toLowerCase), padStart: bindCall(String.prototype.padStart), replaceAll: bindCall(String.prototype.replaceAll),
-  numToString: bindCall(Number.prototype.toString), toFixed: bindCall(Number.prototype.toFixed), abs: Math.abs, exec: bindCall(NativeRegExp.prototype.exec),
+  toLowerCase: bindCall(String.prototype.toLowerCase), padStart: bindCall(String.prototype.padStart), padEnd: bindCall(String.prototype.padEnd), replaceAll: bindCall(String.prototype.replaceAll),
+  numToString: bindCall(Number.prototype.toString),
+  normalize: bindCall(String.prototype.normalize), matchAll: bindCall(String.prototype.matchAll), replace: bindCall(String.prototype.replace), abs: Math.abs, exec: bindCall(NativeRegExp.prototype.exec),
 }));
 
 // --- symbols ---
@@ -40,16 +41,26 @@ host.fix(Symbol, 'asyncDispose', Symbol('Symbol.asyncDispose'));
 
 // --- regular expressions: \p{…} matches only on the backtracking path, which a look-ahead selects ---
 const suffix = '(?=)';
+const plainSlashes = (source) => indexOf(source, '\\u002f') >= 0 ? util().replaceAll(source, '\\u002f', '\\/') : source; // goja escapes them so
 const nativeSource = getOwnPropertyDescriptor(RegExp.prototype, 'source').get;
 const needsSuffix = (source, flags) => indexOf(flags, 'u') >= 0 && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0);
 const visibleSource = (source) => source.length > 4 && strSlice(source, -4) === suffix && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0) ? strSlice(source, 0, -4) : source;
+// The v flag is the u flag where no sets are written; the d flag cannot be had.
+const newerFlags = (source, flags) => {
+  if (indexOf(flags, 'd') >= 0) throw new SyntaxError("the d flag is not available: take match.index and the lengths of the groups");
+  for (const part of ['--', '&&', '\\q{', '[[']) if (indexOf(source, part) >= 0) throw new SyntaxError(`sets of the v flag (${part}) are not available: write one class, or a look-ahead such as (?!…)`);
+  let out = '';
+  for (const c of flags) out += c === 'v' ? 'u' : c;
+  return out;
+};
 const RegExpWrapper = function RegExp(pattern, flags) {
   const isRegExp = typeof pattern === 'object' && pattern !== null && (pattern[Symbol.match] === undefined ? pattern instanceof NativeRegExp : !!pattern[Symbol.match]);
   if (new.target === undefined && isRegExp && flags === undefined && pattern.constructor === RegExpWrapper) return pattern;
   let source = isRegExp ? pattern.source : pattern === undefined ? '' : `${pattern}`;
-  const wanted = flags === undefined ? (isRegExp ? pattern.flags : '') : `${flags}`;
-  if (source.length > 20000) throw new RangeError(`a regular expression has ${source.length} characters; the limit is 20000; use a shorter one`);
-  if (needsSuffix(source, wanted) && visibleSource(source) === source) source += suffix;
+  let wanted = flags === undefined ? (isRegExp ? pattern.flags : '') : `${flags}`;
+  if (source.length > 150 || indexOf(source, '{') >= 0) host.regexpTooMuch(source, wanted);
+  if (indexOf(wanted, 'v') >= 0 || indexOf(wanted, 'd') >= 0) wanted = newerFlags(source, wanted);
+  if (needsSuffix(source, wanted) && visibleSource(source) === source) source = host.properties(source) + suffix;
   return construct(NativeRegExp, [source, wanted], new.target === undefined ? RegExpWrapper : new.target);
 };
 RegExpWrapper.prototype = NativeRegExp.prototype;
@@ -58,21 +69,42 @@ defineProperty(RegExpWrapper, 'length', { value: 2 });
 defineProperty(RegExpWrapper, Symbol.species, getOwnPropertyDescriptor(NativeRegExp, Symbol.species));
 hide(RegExpWrapper.prototype, 'constructor', RegExpWrapper);
 hide(globalThis, 'RegExp', RegExpWrapper);
-defineProperty(RegExp.prototype, 'source', { configurable: true, enumerable: false, get: function () { return this === NativeRegExp.prototype ? '(?:)' : visibleSource(apply(nativeSource, this, [])); } });
-const regexpMethods = { toString() { return `/${this.source}/${this.flags}`; } };
+defineProperty(RegExp.prototype, 'source', { configurable: true, enumerable: false, get: function () { return this === NativeRegExp.prototype ? '(?:)' : plainSlashes(visibleSource(apply(nativeSource, this, []))); } });
+const nativeCompile = RegExp.prototype.compile;
+const regexpMethods = {
+  toString() { return `/${this.source}/${this.flags}`; },
+  compile(pattern, flags) {
+    const made = new RegExpWrapper(pattern, flags);
+    return apply(nativeCompile, this, [apply(nativeSource, made, []), made.flags]);
+  },
+};
 hide(RegExp.prototype, 'toString', regexpMethods.toString);
+hide(RegExp.prototype, 'compile', regexpMethods.compile);
+const escapePattern = once(() => {
+  const { charCodeAt, numToString, padStart } = util(), names = { __proto__: null, '\t': '\\t', '\n': '\\n', '\v': '\\v', '\f': '\\f', '\r': '\\r' };
+  const coded = (c) => { const n = charCodeAt(c, 0); return n < 256 ? '\\x' + padStart(numToString(n, 16), 2, '0') : '\\u' + numToString(n, 16); };
+  return (text) => {
+    let out = '';
+    for (const c of text) {
+      if (out === '' && (c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z')) out += coded(c);
+      else if (indexOf('^$\\.*+?()[]{}|/', c) >= 0) out += '\\' + c;
+      else if (names[c] !== undefined) out += names[c];
+      else if (indexOf(',-=<>#&!%:;@~\'`" \u00a0\ufeff\u2028\u2029', c) >= 0 || c >= '\ud800' && c <= '\udfff' && c.length === 1) out += coded(c);
+      else out += c;
+    }
+    return out;
+  };
+});
 install(RegExp, {
   escape(text) {
     if (typeof text !== 'string') throw new TypeError('RegExp.escape expects a string');
-    let out = '';
-    for (const c of text) out += indexOf('^$\\.*+?()[]{}|/', c) >= 0 ? '\\' + c : c;
-    return out;
+    return escapePattern()(text);
   },
 });
 
 // --- numbers and dates as text ---
 const locale = once(() => {
-const { split, toLowerCase, toFixed, padStart, join, abs } = util();
+const { split, toLowerCase, padStart, padEnd, join, abs } = util();
 const separators = (locales) => {
   const tag = toLowerCase(`${isArray(locales) ? locales[0] ?? 'en-US' : locales ?? 'en-US'}`);
   switch (split(tag, '-')[0]) {
@@ -83,54 +115,126 @@ const separators = (locales) => {
   }
   return [',', '.'];
 };
-const group = (digits, sep) => {
+const group = (digits, sep, indian) => {
   let out = '';
   for (let i = 0; i < digits.length; i++) {
-    if (i > 0 && (digits.length - i) % 3 === 0) out += sep;
+    const rest = digits.length - i;
+    if (i > 0 && (indian && rest > 3 ? (rest - 3) % 2 === 0 : rest % 3 === 0)) out += sep;
     out += digits[i];
   }
   return out;
 };
-const currencySigns = { USD: '$', EUR: '€', GBP: '£', JPY: '¥', INR: '₹', CNY: 'CN¥', KRW: '₩', BRL: 'R$', CAD: 'CA$', AUD: 'A$' };
+// The digits of n ≥ 0 as it is printed, and where the point is among them.
+const decimal = (n) => {
+  let [mantissa, exponent = '0'] = split(`${n}`, 'e'), [whole, fraction = ''] = split(mantissa, '.');
+  let digits = whole + fraction, point = whole.length + +exponent;
+  while (digits.length > 1 && digits[0] === '0') { digits = strSlice(digits, 1); point--; }
+  return { digits, point };
+};
+// Rounds at that many digits, halves away from zero, and pads.
+const roundAt = (d, count) => {
+  if (count < 0) return { digits: '0', point: 1 };
+  if (count >= d.digits.length) return d;
+  let digits = strSlice(d.digits, 0, count), point = d.point;
+  if (d.digits[count] >= '5') {
+    let i = count - 1;
+    while (i >= 0 && digits[i] === '9') i--;
+    if (i < 0) { digits = padEnd('1', count + 1, '0'); point++; }
+    else digits = padEnd(strSlice(digits, 0, i) + (+digits[i] + 1), count, '0');
+  }
+  return { digits: digits === '' ? '0' : digits, point: digits === '' ? 1 : point };
+};
+const inParts = ({ digits, point }) => point <= 0 ? ['0', padStart(digits, digits.length - point, '0')]
+  : [padEnd(strSlice(digits, 0, point), point, '0'), strSlice(digits, point)];
+const fixedText = (n, o, min, max) => {
+  let d = decimal(n);
+  const least = o.minimumSignificantDigits, most = o.maximumSignificantDigits;
+  if (least !== undefined || most !== undefined) {
+    if (!(most === undefined || most >= (least ?? 1) && most <= 21)) throw new RangeError('maximumSignificantDigits value is out of range.');
+    d = roundAt(d, most ?? 21);
+    min = least === undefined ? 0 : least - d.point; max = 100;
+  } else d = roundAt(d, d.point + max);
+  let [whole, fraction] = inParts(d);
+  while (fraction.length > max || fraction.length > min && fraction[fraction.length - 1] === '0') fraction = strSlice(fraction, 0, -1);
+  return [whole, padEnd(fraction, min, '0')];
+};
+const currencySigns = { USD: '$', EUR: '€', GBP: '£', JPY: '¥', INR: '₹', CNY: 'CN¥', KRW: '₩', BRL: 'R$', CAD: 'CA$', AUD: 'A$', MXN: 'MX$', NZD: 'NZ$', HKD: 'HK$', ILS: '₪', VND: '₫', TWD: 'NT$' };
+const currencyNames = { USD: 'US dollars', EUR: 'euros', GBP: 'British pounds', JPY: 'Japanese yen', CAD: 'Canadian dollars', AUD: 'Australian dollars', CHF: 'Swiss francs', INR: 'Indian rupees', CNY: 'Chinese yuan' };
+const units = { percent: '%', celsius: '°C', fahrenheit: '°F', degree: ' deg', meter: ' m', kilometer: ' km', centimeter: ' cm', millimeter: ' mm', mile: ' mi', foot: ' ft', inch: ' in', gram: ' g', kilogram: ' kg', pound: ' lb', ounce: ' oz', liter: ' L', milliliter: ' mL', byte: ' byte', kilobyte: ' kB', megabyte: ' MB', gigabyte: ' GB', terabyte: ' TB', bit: ' bit', second: ' sec', minute: ' min', hour: ' hr', millisecond: ' ms', 'kilometer-per-hour': ' km/h', 'mile-per-hour': ' mph', 'meter-per-second': ' m/s' };
+const compactSteps = [[1e12, 'T', ' trillion'], [1e9, 'B', ' billion'], [1e6, 'M', ' million'], [1e3, 'K', ' thousand']];
 const formatNumber = (value, locales, options) => {
   const o = options ?? {}, [thousands, point] = separators(locales), style = o.style ?? 'decimal';
   if (value !== value) return 'NaN';
-  const currency = style === 'currency' ? `${o.currency}` : '';
+  if (style !== 'decimal' && style !== 'percent' && style !== 'currency' && style !== 'unit') throw new RangeError(`Value ${style} out of range for Number.prototype.toLocaleString options property style`);
+  const currency = style === 'currency' ? `${o.currency}`.toUpperCase() : '';
   if (style === 'currency' && o.currency === undefined) throw new TypeError('Currency code is required with currency style.');
-  const digits = style === 'currency' ? (currency === 'JPY' || currency === 'KRW' ? 0 : 2) : 0;
+  if (style === 'unit' && units[o.unit] === undefined) throw new RangeError(`The unit ${o.unit} is not available: format the number and write the unit after it`);
+  if (o.notation !== undefined && o.notation !== 'standard' && o.notation !== 'compact') throw new RangeError(`The notation ${o.notation} is not available: use toExponential`);
+  const negative = value < 0 || is(value, -0);
+  let n = style === 'percent' ? abs(value) * 100 : abs(value), suffix = '';
+  if (style === 'percent' && n !== Infinity) { const d = decimal(abs(value)); n = +`${d.digits}e${d.point - d.digits.length + 2}`; }
+  const compact = o.notation === 'compact';
+  if (compact) for (let i = compactSteps.length - 1; i >= 0; i--) {
+    const [step, short, long] = compactSteps[i];
+    if (abs(value) >= step * 0.9995) { suffix = o.compactDisplay === 'long' ? long : short; n = abs(value) / step; }
+  }
+  const digits = style === 'currency' && !compact ? (currency === 'JPY' || currency === 'KRW' || currency === 'VND' ? 0 : 2) : 0;
   const min = o.minimumFractionDigits ?? (o.maximumFractionDigits !== undefined && o.maximumFractionDigits < digits ? o.maximumFractionDigits : digits);
-  const max = o.maximumFractionDigits ?? (style === 'currency' ? (min > digits ? min : digits) : style === 'percent' ? (min > 0 ? min : 0) : (min > 3 ? min : 3));
-  if (!(min >= 0 && max <= 100 && min <= max)) throw new RangeError('maximumFractionDigits value is out of range.');
-  let n = style === 'percent' ? value * 100 : value;
-  const negative = n < 0 || is(n, -0);
-  n = abs(n);
+  const max = o.maximumFractionDigits ?? (compact ? (n < 99.5 && suffix !== '' || n < 100 ? (n < 9.95 ? 1 : 0) : 0) : style === 'currency' ? (min > digits ? min : digits) : style === 'percent' ? (min > 0 ? min : 0) : (min > 3 ? min : 3));
+  if (!(min >= 0 && max >= 0 && max <= 100 && min <= max)) throw new RangeError('maximumFractionDigits value is out of range.');
   let text;
   if (n === Infinity) text = '∞';
   else {
-    let plain = n >= 1e21 ? `${BigInt(n)}` : toFixed(n, max > 20 ? 20 : max);
-    let [whole, fraction = ''] = split(plain, '.');
-    while (fraction.length > min && fraction[fraction.length - 1] === '0') fraction = strSlice(fraction, 0, -1);
-    while (fraction.length < min) fraction += '0';
+    let [whole, fraction] = fixedText(n, o, min, max);
     if (o.minimumIntegerDigits !== undefined) whole = padStart(whole, o.minimumIntegerDigits, '0');
-    text = (o.useGrouping === false ? whole : group(whole, thousands)) + (fraction === '' ? '' : point + fraction);
+    const tag = toLowerCase(`${isArray(locales) ? locales[0] ?? '' : locales ?? ''}`);
+    text = (o.useGrouping === false ? whole : group(whole, thousands, tag === 'en-in' || tag === 'hi-in')) + (fraction === '' ? '' : point + fraction);
   }
+  text += suffix;
   if (style === 'percent') text += point === ',' ? '\u00a0%' : '%';
+  if (style === 'unit') text += o.unitDisplay === 'long' ? ' ' + o.unit + (n === 1 ? '' : 's') : units[o.unit];
+  let sign = negative ? '-' : o.signDisplay === 'always' || o.signDisplay === 'exceptZero' && value !== 0 ? '+' : '';
+  if (o.signDisplay === 'never') sign = '';
   if (style === 'currency') {
-    const sign = currencySigns[currency] ?? currency + '\u00a0';
-    text = point === ',' ? text + '\u00a0' + (currencySigns[currency] ?? currency) : sign + text;
+    if (o.currencyDisplay === 'name') return sign + text + ' ' + (currencyNames[currency] ?? currency);
+    const mark = o.currencyDisplay === 'code' ? currency : o.currencyDisplay === 'narrowSymbol' ? (currencySigns[currency] ?? currency).replace('CA$', '$').replace('A$', '$').replace('CN', '') : currencySigns[currency] ?? currency;
+    text = point === ',' ? text + '\u00a0' + mark : (mark.length > 2 && mark === currency ? mark + '\u00a0' : mark) + text;
+    if (o.currencySign === 'accounting' && sign === '-') return `(${text})`;
   }
-  return (negative ? '-' : '') + text;
+  return sign + text;
 };
 const monthNames = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'];
 const dayNames = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
 const two = (n) => (n < 10 ? '0' : '') + n;
-// Dates are formatted as en-US in UTC, whatever the locale; the common options are honoured.
-const formatDate = (date, options, date0, time0) => {
+// The order of the numbers of a date, and whether the clock has 12 hours; names of months and days are English.
+const dateForms = (locales) => {
+  const tag = toLowerCase(`${isArray(locales) ? locales[0] ?? 'en-US' : locales ?? 'en-US'}`);
+  switch (tag) {
+    case 'en-ca': return { form: 'Y-M-D', pad: true, twelve: true, dayFirst: false };
+    case 'en-gb': case 'en-ie': case 'en-nz': case 'en-za': return { form: 'D/M/Y', pad: true, twelve: false, dayFirst: true };
+    case 'en-au': case 'en-in': return { form: 'D/M/Y', pad: tag === 'en-au', twelve: true, dayFirst: true };
+    case 'de-ch': return { form: 'D.M.Y', pad: false, twelve: false, dayFirst: true };
+  }
+  switch (split(tag, '-')[0]) {
+    case 'sv': case 'lt': return { form: 'Y-M-D', pad: true, twelve: false, dayFirst: true };
+    case 'de': case 'fi': case 'da': case 'nb': case 'no': return { form: 'D.M.Y', pad: false, twelve: false, dayFirst: true };
+    case 'ru': case 'tr': case 'uk': case 'ro': return { form: 'D.M.Y', pad: true, twelve: false, dayFirst: true };
+    case 'pl': return { form: 'D.M.Y', pad: 'month', twelve: false, dayFirst: true };
+    case 'cs': return { form: 'D. M. Y', pad: false, twelve: false, dayFirst: true };
+    case 'fr': case 'pt': return { form: 'D/M/Y', pad: true, twelve: false, dayFirst: true };
+    case 'es': case 'it': return { form: 'D/M/Y', pad: false, twelve: false, dayFirst: true };
+    case 'nl': return { form: 'D-M-Y', pad: false, twelve: false, dayFirst: true };
+    case 'ja': case 'zh': return { form: 'Y/M/D', pad: false, twelve: false, dayFirst: false };
+  }
+  return { form: 'M/D/Y', pad: false, twelve: true, dayFirst: false };
+};
+// Dates are formatted in UTC; the common options are honoured.
+const formatDate = (date, locales, options, date0, time0) => {
   const t = apply(getTime, date, []);
   if (t !== t) return 'Invalid Date';
-  const d = new NativeDate(t), given = options ?? {};
+  const d = new NativeDate(t), given = options ?? {}, by = dateForms(locales);
   if (given.timeZone !== undefined && given.timeZone !== 'UTC' && given.timeZone !== 'GMT') throw new RangeError(`Time zone ${given.timeZone} is not available: cells run in UTC`);
-  const o = { weekday: given.weekday, year: given.year, month: given.month, day: given.day, hour: given.hour, minute: given.minute, second: given.second, hour12: given.hour12 ?? (given.hourCycle === 'h23' ? false : undefined) };
+  const o = { weekday: given.weekday, year: given.year, month: given.month, day: given.day, hour: given.hour, minute: given.minute, second: given.second, hour12: given.hour12 ?? (given.hourCycle === undefined ? by.twelve : given.hourCycle === 'h12' || given.hourCycle === 'h11') };
   const ds = given.dateStyle, ts = given.timeStyle;
   if (ds !== undefined) { o.year = ds === 'short' ? '2-digit' : 'numeric'; o.month = ds === 'short' ? 'numeric' : ds === 'medium' ? 'short' : 'long'; o.day = 'numeric'; if (ds === 'full') o.weekday = 'long'; }
   if (ts !== undefined) { o.hour = o.minute = 'numeric'; if (ts !== 'short') o.second = 'numeric'; }
@@ -148,11 +252,18 @@ const formatDate = (date, options, date0, time0) => {
   const parts = [];
   if (o.month === 'long' || o.month === 'short') {
     const name = monthNames[d.getUTCMonth()], m = o.month === 'long' ? name : strSlice(name, 0, 3);
-    const md = day ? `${m} ${day}` : m;
-    push(parts, join([w, y && day ? `${md}, ${y}` : y ? `${md} ${y}` : md].filter((x) => x), ', '));
+    if (by.dayFirst) push(parts, join([w, join([day, m, y].filter((x) => x), ' ')].filter((x) => x), w === undefined || o.weekday === 'long' ? ' ' : ', '));
+    else {
+      const md = day ? `${m} ${day}` : m;
+      push(parts, join([w, y && day ? `${md}, ${y}` : y ? `${md} ${y}` : md].filter((x) => x), ', '));
+    }
   } else {
-    const m = o.month && (o.month === '2-digit' ? two(d.getUTCMonth() + 1) : `${d.getUTCMonth() + 1}`);
-    const n = join([m, day, y].filter((x) => x), '/');
+    const full = o.year && o.month && o.day;
+    const m = o.month && (o.month === '2-digit' || full && by.pad ? two(d.getUTCMonth() + 1) : `${d.getUTCMonth() + 1}`);
+    const D = full && by.pad === true ? two(d.getUTCDate()) : day, by3 = { D, M: m, Y: y };
+    let n = '', sep = by.form[1] === '.' && by.form[2] === ' ' ? '. ' : by.form[1];
+    for (const part of by.form) if (by3[part]) n += (n === '' ? '' : sep) + by3[part];
+    if (full === undefined && o.month === undefined && n !== '' && sep !== '/') n = join([day, y].filter((x) => x), ' ');
     const wn = join([w, n].filter((x) => x), ', ');
     if (wn) push(parts, wn);
   }
@@ -162,27 +273,54 @@ const formatDate = (date, options, date0, time0) => {
     if (o.hour) push(clock, o.hour === '2-digit' || !twelve ? two(hour) : `${hour}`);
     if (o.minute) push(clock, o.hour || o.second ? two(d.getUTCMinutes()) : `${d.getUTCMinutes()}`);
     if (o.second) push(clock, o.minute ? two(d.getUTCSeconds()) : `${d.getUTCSeconds()}`);
-    let text = join(clock, ':') + (o.hour && twelve ? (h24 < 12 ? ' AM' : ' PM') : '');
+    let text = join(clock, ':') + (o.hour && twelve ? (by.form === 'M/D/Y' ? (h24 < 12 ? ' AM' : ' PM') : by.form === 'Y-M-D' ? (h24 < 12 ? ' a.m.' : ' p.m.') : (h24 < 12 ? ' am' : ' pm')) : '');
     if (given.timeZoneName !== undefined) text += ' UTC';
     push(parts, text);
   }
-  return join(parts, ds === 'long' || ds === 'full' ? ' at ' : ', ');
+  return join(parts, ds === 'long' || ds === 'full' ? ' at ' : by.form[1] === '-' && !by.twelve || by.form[0] === 'Y' && !by.twelve || split(`${locales}`, '-')[0] === 'fr' ? ' ' : ', ');
 };
-return { separators, group, formatNumber, formatDate };
+const { normalize, matchAll, replace } = util(), marks = /[\u0300-\u036f]/g, numbers = /\d+|\D+/g;
+// Compares text with the options numeric and sensitivity.
+const compare = (a, b, { numeric, sensitivity }) => {
+  const plain = (text) => {
+    if (sensitivity === 'base' || sensitivity === 'case') text = replace(normalize(text, 'NFD'), marks, '');
+    return sensitivity === 'base' || sensitivity === 'accent' ? toLowerCase(text) : text;
+  };
+  a = plain(a); b = plain(b);
+  if (numeric) {
+    const left = [], right = [];
+    for (const m of matchAll(a, numbers)) push(left, m[0]);
+    for (const m of matchAll(b, numbers)) push(right, m[0]);
+    for (let i = 0; i < left.length && i < right.length; i++) {
+      const difference = +left[i] - +right[i]; // NaN where one is no number
+      if (difference < 0 || difference > 0) return difference < 0 ? -1 : 1;
+      const order = difference === 0 ? 0 : apply(nativeCompare, left[i], [right[i]]);
+      if (order !== 0) return order;
+    }
+    return left.length === right.length ? 0 : left.length < right.length ? -1 : 1;
+  }
+  return apply(nativeCompare, a, [b]);
+};
+return { separators, group, formatNumber, formatDate, compare };
 });
-const thisNumber = Number.prototype.valueOf, thisBigInt = BigInt.prototype.valueOf;
+const nativeCompare = String.prototype.localeCompare, thisNumber = Number.prototype.valueOf, thisBigInt = BigInt.prototype.valueOf;
 const textMethods = {
   number: { toLocaleString(locales, options) { return locale().formatNumber(apply(thisNumber, this, []), locales, options); } },
   bigint: { toLocaleString(locales) {
     const text = `${apply(thisBigInt, this, [])}`, negative = text[0] === '-';
-    return (negative ? '-' : '') + locale().group(negative ? strSlice(text, 1) : text, locale().separators(locales)[0]);
+    return (negative ? '-' : '') + locale().group(negative ? strSlice(text, 1) : text, locale().separators(locales)[0], false);
+  } },
+  text: { localeCompare(that, locales, options) {
+    const order = apply(nativeCompare, this, [that]);
+    return options === undefined || options === null || order === 0 ? order : locale().compare(`${this}`, `${that}`, options);
   } },
   date: {
-    toLocaleString(locales, options) { return locale().formatDate(this, options, true, true); },
-    toLocaleDateString(locales, options) { return locale().formatDate(this, options, true, false); },
-    toLocaleTimeString(locales, options) { return locale().formatDate(this, options, false, true); },
+    toLocaleString(locales, options) { return locale().formatDate(this, locales, options, true, true); },
+    toLocaleDateString(locales, options) { return locale().formatDate(this, locales, options, true, false); },
+    toLocaleTimeString(locales, options) { return locale().formatDate(this, locales, options, false, true); },
   },
 };
+hide(String.prototype, 'localeCompare', textMethods.text.localeCompare);
 hide(Number.prototype, 'toLocaleString', textMethods.number.toLocaleString);
 hide(BigInt.prototype, 'toLocaleString', textMethods.bigint.toLocaleString);
 hide(Date.prototype, 'toLocaleString', textMethods.date.toLocaleString);
@@ -190,6 +328,21 @@ hide(Date.prototype, 'toLocaleDateString', textMethods.date.toLocaleDateString);
 hide(Date.prototype, 'toLocaleTimeString', textMethods.date.toLocaleTimeString);
 
 // --- newer built-ins ---
+install(String.prototype, {
+  isWellFormed() { const text = `${this}`; return wellFormed(text) === text; },
+  toWellFormed() { return wellFormed(`${this}`); },
+});
+const wellFormed = (text) => {
+  let out = '';
+  for (const c of text) out += c.length === 1 && c >= '\ud800' && c <= '\udfff' ? '\ufffd' : c;
+  return out;
+};
+install(Error, {
+  captureStackTrace(target) {
+    if (typeof target !== 'object' && typeof target !== 'function' || target === null) throw new TypeError('Error.captureStackTrace expects an object');
+    if (host.kind(target) !== 'Error') hide(target, 'stack', `${target}`); // an error has one
+  },
+});
 install(Promise, {
   withResolvers() {
     let resolve, reject;

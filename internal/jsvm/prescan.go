@@ -2,14 +2,18 @@ package jsvm
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
 // prescan bounds source text before any parser sees it: goja and esbuild are recursive and partly
 // quadratic, so 60,000 open braces or a sum of 60,000 terms keep them busy for ten seconds where no
-// interrupt reaches. The scan is lexical; where it cannot know (a slash after a parenthesis may divide or
-// begin a regular expression) it counts the rest of the line as code, so it never counts too little.
-func prescan(source string, limits Limits) (*scanned, error) {
+// interrupt reaches, and may end the process. The scan is lexical. What a slash means depends on what is
+// before it; where that cannot be known without parsing the slash is refused, so that nothing hides from
+// the scan in what it takes for a comment, a string or a regular expression. Where TypeScript reads a text
+// differently than JavaScript, types says which of them will.
+func prescan(source string, limits Limits, types bool) (*scanned, error) {
 	if len(source) > limits.SourceBytes {
 		return nil, &SyntaxError{
 			Message: fmt.Sprintf("the source has %d bytes; the limit is %d (source_bytes): split it into several cells, or pass data as variables",
@@ -17,9 +21,12 @@ func prescan(source string, limits Limits) (*scanned, error) {
 			Line: 1, Column: 1,
 		}
 	}
-	s := &scanned{src: source, limits: limits, line: 1, frames: []scanFrame{{}}, words: map[string]bool{}}
-	if err := s.run(); err != nil {
-		return nil, err
+	s := &scanned{src: source, limits: limits, types: types, line: 1, frames: []scanFrame{{kind: isBlock}}, words: map[string]bool{}, fresh: true}
+	for s.pos < len(s.src) && s.err == nil {
+		s.next()
+	}
+	if s.err != nil {
+		return nil, s.err
 	}
 	return s, nil
 }
@@ -28,15 +35,27 @@ func prescan(source string, limits Limits) (*scanned, error) {
 type scanned struct {
 	src    string
 	limits Limits
+	types  bool
+	err    error
 	pos    int
 	line   int
 	start  int // offset of the current line
 
-	frames    []scanFrame
-	operand   bool // the previous token ends an operand
-	newline   bool // a line break came after the previous token
-	ambiguous bool // an undecidable slash: strings on this line are read as code
-	dot       bool // the previous token is a dot
+	frames []scanFrame
+
+	// What is known of the token before pos.
+	slash    slashMeaning
+	operand  bool   // it ends an operand
+	fresh    bool   // a statement begins here: nothing, a semicolon or a block is before it
+	newline  bool   // a line break came after it
+	dot      bool   // it is a dot: a name follows
+	word     string // it is this word, and no name after a dot
+	head     string // it closes the parentheses after this word: if, while, for …
+	colon    colonMeaning
+	group    int  // it closes parentheses with that many arrow functions inside each other, and one
+	labelled bool // it is a word that would be a label before a colon
+
+	depth int // the deepest that a parser goes
 
 	// exports are offsets of the word export where a statement may begin at the top level.
 	exports []int
@@ -44,81 +63,115 @@ type scanned struct {
 	words map[string]bool
 }
 
-// scanFrame is one open bracket.
-type scanFrame struct {
-	open      byte
-	operators int
-	template  bool // a ${ inside a template literal
-}
+// slashMeaning is what a slash would be after the previous token.
+type slashMeaning int8
 
-func (s *scanned) run() error {
-	for s.pos < len(s.src) {
-		c := s.src[s.pos]
-		var err error
-		switch {
-		case c == '\n' || c == '\r':
-			s.breakLine()
-		case c == ' ' || c == '\t':
-			s.pos++
-		case c == '/' && s.comment():
-		case (c == '\'' || c == '"') && !s.ambiguous:
-			s.beginOperand()
-			s.quoted(c)
-		case c == '`' && !s.ambiguous:
-			s.beginOperand()
-			s.pos++
-			err = s.template()
-		case c == '/' && !s.operand:
-			s.regex()
-		case isWord(c):
-			err = s.word()
-		default:
-			err = s.punctuation(c)
-		}
-		if err != nil {
-			return err
-		}
+const (
+	slashBegins  slashMeaning = iota // a regular expression
+	slashDivides                     // two operands
+	slashUnknown                     // either: only a parser knows
+)
+
+// next reads one token, or a blank.
+func (s *scanned) next() {
+	r, size := s.peek()
+	switch {
+	case isBreak(r):
+		s.breakLine(r, size)
+	case isBlank(r):
+		s.pos += size
+	case r == '/' && s.comment():
+	case r == '\'' || r == '"':
+		s.beginOperand()
+		s.quoted(byte(r))
+		s.endOperand()
+	case r == '`':
+		s.beginTemplate()
+	case r == '/' && s.eitherSlash():
+		s.fail("a slash can divide or begin a regular expression here; put the regular expression, or what is before the slash, in parentheses")
+	case r == '/' && s.slash == slashBegins:
+		s.beginOperand()
+		s.regex()
+	case r >= '0' && r <= '9', r == '.' && !s.operand && s.digitAt(1):
+		s.beginOperand()
+		s.number()
+		s.endOperand()
+	case r == '#' && s.at(1) == '!':
+		s.fail("#! is not available in cells")
+	case isWord(r):
+		s.scanWord()
+	default:
+		s.punctuation(byte(r))
 	}
-	return nil
 }
 
-func (s *scanned) breakLine() {
-	s.pos++
+// eitherSlash tells whether a slash may divide or begin a regular expression. At the start of a line it may
+// begin one if what is before it can be a whole statement, as in var x; types can be in more places.
+func (s *scanned) eitherSlash() bool {
+	if s.slash != slashDivides || !s.newline {
+		return s.slash == slashUnknown
+	}
+	if !s.types && (s.word == "" || s.top().operators) {
+		return false
+	}
+	line := s.src[s.pos+1:]
+	if end := strings.IndexFunc(line, isBreak); end >= 0 {
+		line = line[:end]
+	}
+	return strings.Contains(line, "/") // or else it is one line of code, or broken, either way
+}
+
+func (s *scanned) peek() (rune, int) {
+	if c := s.src[s.pos]; c < utf8.RuneSelf {
+		return rune(c), 1
+	}
+	return utf8.DecodeRuneInString(s.src[s.pos:])
+}
+
+// at is the byte that many bytes after pos, or 0.
+func (s *scanned) at(n int) byte {
+	if s.pos+n < len(s.src) {
+		return s.src[s.pos+n]
+	}
+	return 0
+}
+
+func (s *scanned) digitAt(n int) bool { return s.at(n) >= '0' && s.at(n) <= '9' }
+
+func (s *scanned) breakLine(r rune, size int) {
+	s.pos += size
+	if r == '\r' && s.at(0) == '\n' {
+		s.pos++
+	}
 	s.line++
 	s.start = s.pos
 	s.newline = true
-	s.ambiguous = false
-}
-
-// beginOperand notes that an operand starts; after a line break that ends a statement of its own
-// (automatic semicolon), so the chain of operators ends too.
-func (s *scanned) beginOperand() {
-	if s.operand && s.newline {
-		s.frames[len(s.frames)-1].operators = 0
-	}
-	s.operand, s.newline, s.dot = true, false, false
 }
 
 func (s *scanned) comment() bool {
-	rest := s.src[s.pos:]
-	switch {
-	case len(rest) > 1 && rest[1] == '/':
-		for s.pos < len(s.src) && s.src[s.pos] != '\n' && s.src[s.pos] != '\r' {
-			s.pos++
-		}
-		return true
-	case len(rest) > 1 && rest[1] == '*':
-		s.pos += 2
+	switch s.at(1) {
+	case '/':
 		for s.pos < len(s.src) {
-			if s.src[s.pos] == '*' && s.pos+1 < len(s.src) && s.src[s.pos+1] == '/' {
-				s.pos += 2
+			r, size := s.peek()
+			if isBreak(r) {
 				return true
 			}
-			if s.src[s.pos] == '\n' {
-				s.breakLine()
-				continue
+			s.pos += size
+		}
+		return true
+	case '*':
+		s.pos += 2
+		for s.pos < len(s.src) {
+			r, size := s.peek()
+			switch {
+			case r == '*' && s.at(1) == '/':
+				s.pos += 2
+				return true
+			case isBreak(r):
+				s.breakLine(r, size)
+			default:
+				s.pos += size
 			}
-			s.pos++
 		}
 		return true
 	}
@@ -127,186 +180,151 @@ func (s *scanned) comment() bool {
 
 // quoted skips a string; an unterminated one ends with its line.
 func (s *scanned) quoted(quote byte) {
-	for s.pos++; s.pos < len(s.src); s.pos++ {
-		switch s.src[s.pos] {
-		case '\\':
-			s.pos++
-		case quote:
-			s.pos++
-			return
-		case '\n':
-			return
-		}
-	}
-}
-
-// template skips the text of a template literal up to its end or the next ${.
-func (s *scanned) template() error {
-	for s.pos < len(s.src) {
+	for s.pos++; s.pos < len(s.src); {
 		switch c := s.src[s.pos]; {
 		case c == '\\':
-			s.pos += 2
-		case c == '`':
+			s.escaped()
+		case c == quote:
 			s.pos++
-			s.operand = true
-			return nil
-		case c == '$' && s.pos+1 < len(s.src) && s.src[s.pos+1] == '{':
-			s.pos += 2
-			s.operand = false
-			return s.push('{', true)
-		case c == '\n':
-			s.breakLine()
+			return
+		case c == '\n' || c == '\r':
+			return
 		default:
 			s.pos++
 		}
 	}
-	return nil
 }
 
-// regex skips a regular expression literal; the line's end ends it too.
-func (s *scanned) regex() {
-	s.beginOperand()
-	class := false
-	for s.pos++; s.pos < len(s.src); s.pos++ {
-		switch s.src[s.pos] {
-		case '\\':
+// escaped skips a backslash and what it escapes.
+func (s *scanned) escaped() {
+	s.pos++
+	if s.pos >= len(s.src) {
+		return
+	}
+	r, size := s.peek()
+	if isBreak(r) {
+		newline := s.newline
+		s.breakLine(r, size)
+		s.newline = newline
+		return
+	}
+	s.pos += size
+}
+
+// beginTemplate reads a template literal up to its end or the next ${.
+func (s *scanned) beginTemplate() {
+	if s.operand {
+		s.postfix() // a tag is before it
+	} else {
+		s.beginOperand()
+	}
+	s.pos++
+	s.template()
+}
+
+func (s *scanned) template() {
+	for s.pos < len(s.src) {
+		r, size := s.peek()
+		switch {
+		case r == '\\':
+			s.escaped()
+		case r == '`':
 			s.pos++
-		case '[':
-			class = true
-		case ']':
-			class = false
-		case '\n':
+			s.endOperand()
 			return
-		case '/':
-			if !class {
-				s.pos++
-				return
-			}
+		case r == '$' && s.at(1) == '{':
+			s.pos += 2
+			s.push(isTemplate)
+			return
+		case isBreak(r):
+			s.breakLine(r, size)
+		default:
+			s.pos += size
 		}
 	}
 }
 
-func (s *scanned) word() error {
-	begin := s.pos
-	for s.pos < len(s.src) && isWord(s.src[s.pos]) {
-		_, size := utf8.DecodeRuneInString(s.src[s.pos:])
+// regex checks a regular expression literal. Nothing but its flags belongs to it.
+func (s *scanned) regex() {
+	begin := s.pos + 1
+	s.skipRegex()
+	end := s.pos // of the flags
+	for end < len(s.src) && s.src[end] >= 'a' && s.src[end] <= 'z' {
+		end++
+	}
+	if problem := checkRegExp(strings.TrimSuffix(s.src[begin:max(begin, s.pos)], "/"), s.src[s.pos:end]); problem != "" {
+		s.pos = begin - 1
+		s.fail(problem)
+	}
+	s.pos = end
+	s.endOperand()
+}
+
+// skipRegex reads up to the end of the literal; the line's end ends it too.
+func (s *scanned) skipRegex() {
+	class := false
+	for s.pos++; s.pos < len(s.src); {
+		r, size := s.peek()
+		switch {
+		case isBreak(r):
+			return
+		case r == '\\':
+			s.pos++
+			if s.pos < len(s.src) {
+				if r, size := s.peek(); !isBreak(r) {
+					s.pos += size
+				}
+			}
+			continue
+		case r == '[':
+			class = true
+		case r == ']':
+			class = false
+		case r == '/' && !class:
+			s.pos++
+			return
+		}
 		s.pos += size
 	}
-	word := s.src[begin:s.pos]
-	if !s.dot {
-		s.words[word] = true
-	}
-	if word == "export" && len(s.frames) == 1 && !s.dot && (!s.operand || s.newline) {
-		s.exports = append(s.exports, begin)
-	}
-	if !s.dot && operatorWord(word) {
-		if word != "in" && word != "of" && word != "instanceof" && s.newline && s.operand {
-			s.frames[len(s.frames)-1].operators = 0
-		}
-		s.operand, s.newline = false, false
-		return s.operator()
-	}
-	s.beginOperand()
-	return nil
 }
 
-func (s *scanned) punctuation(c byte) error {
-	newline := s.newline
-	s.newline, s.dot = false, false
-	s.pos++
-	switch c {
-	case '(', '[', '{':
-		if c == '{' && newline && s.operand {
-			s.frames[len(s.frames)-1].operators = 0
+// number skips a numeric literal, with its dot and the sign of its exponent.
+func (s *scanned) number() {
+	begin := s.pos
+	plain := s.at(0) != '0' || strings.IndexByte("xXoObB", s.at(1)) < 0 // no 0x, 0o, 0b
+	for s.pos < len(s.src) {
+		c := s.src[s.pos]
+		last := byte(0)
+		if s.pos > begin {
+			last = s.src[s.pos-1]
 		}
-		s.operand = false
-		return s.push(c, false)
-	case ')', ']', '}':
-		return s.pop(c)
-	case ';', ',':
-		s.frames[len(s.frames)-1].operators = 0
-		s.operand = false
-		return nil
-	case '/':
-		// Division, unless the bracket before it ended a condition or a block.
-		if prev := s.before(); prev == ')' || prev == '}' {
-			s.ambiguous = true
+		switch {
+		case c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_':
+		case c == '.' && plain && strings.IndexByte(s.src[begin:s.pos], '.') < 0:
+		case (c == '+' || c == '-') && plain && (last == 'e' || last == 'E'):
+		default:
+			return
 		}
-	case '.':
-		s.dot = true
-	case '+', '-':
-		if s.operand && s.pos < len(s.src) && s.src[s.pos] == c { // a postfix operator keeps the operand
-			s.pos++
-			return s.operator()
-		}
-	}
-	s.operand = false
-	for s.pos < len(s.src) && s.src[s.pos] == c && c != '!' && c != '~' && c != '/' { // **, &&, ||, ??, ==, <<, …
 		s.pos++
 	}
-	return s.operator()
 }
 
-// before is the last byte before the current token that is not a blank.
-func (s *scanned) before() byte {
-	for i := s.pos - 2; i >= 0; i-- {
-		if c := s.src[i]; c != ' ' && c != '\t' {
-			return c
-		}
+func (s *scanned) fail(message string) {
+	if s.err == nil {
+		s.err = &SyntaxError{Message: message, Line: s.line, Column: column(s.src[s.start:min(s.pos, len(s.src))], s.pos-s.start+1)}
 	}
-	return 0
 }
 
-func (s *scanned) push(open byte, template bool) error {
-	s.frames = append(s.frames, scanFrame{open: open, template: template})
-	if depth := len(s.frames) - 1; depth > s.limits.Nesting {
-		return s.fail(fmt.Sprintf("more than %d open brackets; the limit is %d (nesting): use variables for the inner parts", depth-1, s.limits.Nesting))
-	}
-	return nil
-}
+func isBreak(r rune) bool { return r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029' }
 
-func (s *scanned) pop(c byte) error {
-	s.operand = true
-	if len(s.frames) == 1 {
-		return nil // the parser reports it
-	}
-	top := s.frames[len(s.frames)-1]
-	s.frames = s.frames[:len(s.frames)-1]
-	if c == '}' {
-		if top.template {
-			return s.template()
-		}
-		// A block ends a statement; an object literal is followed by an operator, which starts anew.
-		s.frames[len(s.frames)-1].operators = max(0, s.frames[len(s.frames)-1].operators-top.operators)
-		s.operand = true
-	}
-	return nil
-}
-
-func (s *scanned) operator() error {
-	top := &s.frames[len(s.frames)-1]
-	top.operators++
-	if top.operators > s.limits.Operators {
-		return s.fail(fmt.Sprintf("more than %d operators in one expression; the limit is %d (operators): use several statements, or a loop",
-			s.limits.Operators, s.limits.Operators))
-	}
-	return nil
-}
-
-func (s *scanned) fail(message string) error {
-	return &SyntaxError{Message: message, Line: s.line, Column: s.pos - s.start}
-}
-
-func isWord(c byte) bool {
-	return c == '_' || c == '$' || c == '#' || c == '\\' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf
-}
-
-// operatorWord tells words after which an operand, and so a regular expression, may follow.
-func operatorWord(word string) bool {
-	switch word {
-	case "return", "typeof", "instanceof", "in", "of", "new", "delete", "void", "throw", "case", "do", "else", "await", "yield",
-		"if", "for", "while", "default", "extends":
+func isBlank(r rune) bool {
+	switch r {
+	case ' ', '\t', '\v', '\f', '\u00a0', '\ufeff':
 		return true
 	}
-	return false
+	return r >= utf8.RuneSelf && unicode.IsSpace(r)
+}
+
+func isWord(r rune) bool {
+	return r == '_' || r == '$' || r == '#' || r == '\\' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= utf8.RuneSelf
 }

@@ -248,7 +248,7 @@ func literal(text string) (*ast.Program, ast.Expression, error) {
 // run compiles the maker and calls it. The functions in it are known from then on.
 func (r *restorer) run(program *ast.Program, source string, hoisted bool, args ...goja.Value) (*goja.Object, error) {
 	arrow := program.Body[0].(*ast.ExpressionStatement).Expression.(*ast.ArrowFunctionLiteral)
-	res := newResolver()
+	res := newResolver(program.File.Source())
 	res.scope = &scope{names: map[unistring.String]bool{}, top: true}
 	res.expr(arrow.Body.(*ast.ExpressionBody).Expression)
 	for _, c := range res.callables {

@@ -44,6 +44,7 @@ type scope struct {
 // resolver walks a cell once: it resolves every name, finds what each function closes over, collects free
 // names and mends literals that goja gets wrong.
 type resolver struct {
+	text      string // what was parsed
 	scope     *scope
 	callables []*callable
 	bound     map[string]bool // top-level names bound so far
@@ -57,8 +58,8 @@ type resolver struct {
 	hoisted      map[*ast.FunctionLiteral]bool
 }
 
-func newResolver() *resolver {
-	return &resolver{bound: map[string]bool{}, seen: map[string]bool{}, values: map[string]bool{}, hoisted: map[*ast.FunctionLiteral]bool{}, declarations: map[*ast.FunctionLiteral]bool{}}
+func newResolver(text string) *resolver {
+	return &resolver{text: text, bound: map[string]bool{}, seen: map[string]bool{}, values: map[string]bool{}, hoisted: map[*ast.FunctionLiteral]bool{}, declarations: map[*ast.FunctionLiteral]bool{}}
 }
 
 // cell resolves the statements of a cell.

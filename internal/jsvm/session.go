@@ -24,7 +24,11 @@ type session struct {
 	// pristine describes the built-ins as they were; made when it is first needed.
 	pristine func() (*pristine, error)
 	clock    func() time.Duration
-	hidden   [3]goja.Value // the values of hiddenLet, hiddenConst and hiddenClass
+	// regexpPrototype is RegExp.prototype as the prelude left it.
+	regexpPrototype *goja.Object
+	// generates: the value that is being written runs code of the script.
+	generates bool
+	hidden    [3]goja.Value // the values of hiddenLet, hiddenConst and hiddenClass
 
 	now    int64
 	random uint64

@@ -1,6 +1,8 @@
 package jsvm
 
 import (
+	"strings"
+
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/token"
 )
@@ -238,9 +240,7 @@ func (r *resolver) expr(e ast.Expression) {
 		}
 		r.expr(e.Operand)
 	case *ast.BinaryExpression:
-		r.expr(e.Left)
-		r.expr(e.Right)
-		e.Right = boundExponent(e.Operator, e.Right)
+		r.binary(e)
 	case *ast.ConditionalExpression:
 		r.expr(e.Test)
 		r.expr(e.Consequent)
@@ -254,6 +254,56 @@ func (r *resolver) expr(e ast.Expression) {
 	default:
 		r.access(e)
 	}
+}
+
+// maxSpine is how many operators may follow each other without a cut.
+const maxSpine = 64
+
+// binary resolves an operator and those to its left, and cuts long chains into parts: for each operator
+// goja looks through all to the left of it, but not into such a part.
+func (r *resolver) binary(e *ast.BinaryExpression) (spine int) {
+	spine = 1
+	r.leftFirst(e)
+	if left, ok := e.Left.(*ast.BinaryExpression); ok {
+		if spine += r.binary(left); spine > maxSpine {
+			e.Left, spine = cut(left), 1
+		}
+	} else {
+		r.expr(e.Left)
+	}
+	r.expr(e.Right)
+	e.Right = boundExponent(e.Operator, e.Right)
+	return spine
+}
+
+// leftFirst mends a < b < c, which goja reads as a < (b < c). Its tree has no parentheses, the text has.
+func (r *resolver) leftFirst(e *ast.BinaryExpression) {
+	for relational(e.Operator) {
+		right, ok := e.Right.(*ast.BinaryExpression)
+		if !ok || !relational(right.Operator) || r.parenthesised(right) {
+			return
+		}
+		e.Left = &ast.BinaryExpression{Operator: e.Operator, Left: e.Left, Right: right.Left, Comparison: e.Comparison}
+		e.Operator, e.Right, e.Comparison = right.Operator, right.Right, right.Comparison
+	}
+}
+
+func relational(op token.Token) bool {
+	switch op {
+	case token.LESS, token.LESS_OR_EQUAL, token.GREATER, token.GREATER_OR_EQUAL, token.INSTANCEOF, token.IN:
+		return true
+	}
+	return false
+}
+
+func (r *resolver) parenthesised(e ast.Expression) bool {
+	at := int(e.Idx0()) - 1
+	return at <= 0 || at > len(r.text) || strings.HasSuffix(strings.TrimRight(r.text[:at], " \t\r\n"), "(")
+}
+
+// cut makes (0, e) of e.
+func cut(e ast.Expression) ast.Expression {
+	return &ast.SequenceExpression{Sequence: []ast.Expression{&ast.NumberLiteral{Idx: e.Idx0(), Literal: "0", Value: int64(0)}, e}}
 }
 
 func (r *resolver) name(id *ast.Identifier) {
