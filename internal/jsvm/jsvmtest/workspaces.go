@@ -1,0 +1,58 @@
+package jsvmtest
+
+import (
+	"strings"
+	"testing"
+
+	"statek/internal/jsvm"
+)
+
+// trap defines variables in one cell and asks about them in another. With refused, the workspace must not be
+// kept: a note says why, and so does whoever reads the variable.
+type trap struct{ define, probe, refused string }
+
+// Workspaces stores and restores what is known to be hard.
+func Workspaces(t *testing.T, m jsvm.Machine) {
+	t.Helper()
+	for _, traps := range [][]trap{plainTraps, objectTraps, codeTraps, refusedTraps, spyTraps} {
+		for _, trap := range traps {
+			t.Run(trap.define, func(t *testing.T) {
+				t.Parallel()
+				trap.play(stage{t, m, jsvm.Limits{}})
+			})
+		}
+	}
+}
+
+// play compares a session that lives through with one that is restored from what the first wrote.
+func (c trap) play(s stage) {
+	s.Helper()
+	live := s.open(nil)
+	defer live.Close()
+	if step := s.run(live, c.define); step.Err != nil {
+		s.Fatalf("define: %v", step.Err)
+	}
+	changes := s.changes(live)
+	vars := Merge(nil, changes)
+	s.settled(vars, "after define")
+	restored := s.open(vars)
+	defer restored.Close()
+	want, got := Outcome(s.run(live, c.probe)), Outcome(s.run(restored, c.probe))
+	notes := strings.Join(changes.Notes, "\n")
+	if c.refused != "" {
+		if !strings.Contains(notes, c.refused) || !strings.Contains(got, c.refused) {
+			s.Errorf("want a refusal with %q, got notes %q, and from the probe %s\n%s", c.refused, notes, got, Rows(vars))
+		}
+		return
+	}
+	if notes != "" || got != want || strings.HasPrefix(want, "!") {
+		s.Errorf("live %s\nrestored %s\nnotes %q\n%s", want, got, notes, Rows(vars))
+		return
+	}
+	// The probe may have changed something. Both sessions write the same next generation.
+	a, b := Merge(vars, s.changes(live)), Merge(vars, s.changes(restored))
+	if Rows(a) != Rows(b) {
+		s.Errorf("after the probe the live session has\n%sand the restored one\n%s", Rows(a), Rows(b))
+	}
+	s.settled(b, "after probe")
+}
