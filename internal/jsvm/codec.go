@@ -30,7 +30,7 @@ import (
 //	{"$sparse":length} {"$buffer":base64} {"$view":[type,buffer,offset,length]} {"$error":"TypeError"}
 //	{"$function":source,"$kind":…} {"$classSource":source,"$super":…} {"$prototypeOf":function}
 //
-// with, where needed, "$id", "$class" (instance of), "$proto", "$props", "$symbols", "$attrs" (w, e, c)
+// with, where needed, "$id", "$class" (instance of), "$proto", "$props", "$keys", "$attrs" (w, e, c)
 // and "$ext" (fixed, sealed, frozen). Shared references work across variables: an object belongs to the
 // first variable, by name, that reaches it, and others refer to it. "more" holds what is nested too deep
 // for Postgres' own JSON parser.
@@ -146,7 +146,7 @@ func (s *session) variables(g *graph, before *pristine, out *Changes) []*variabl
 	var notes []string
 	values := s.layout.values(global)
 	for key, v := range values {
-		name := key.String()
+		name := rowName(key)
 		switch {
 		case v == nil:
 			notes = append(notes, "deleting the built-in '"+name+"' is not kept")

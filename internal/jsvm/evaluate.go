@@ -83,6 +83,7 @@ func (s *session) runText(source string) goja.Value {
 		panic(s.makeError("SyntaxError", err.Error(), ""))
 	}
 	r := newResolver()
+	r.file = program.File
 	r.script(program)
 	s.register(r.callables)
 	compiled, err := goja.CompileAST(program, true)

@@ -54,6 +54,7 @@ type node struct {
 // edge is one own property.
 type edge struct {
 	key   goja.Value
+	odd   bool   // no member of a JSON object: a symbol, a text that is no valid Unicode, or what follows one
 	attrs string // "wec" by default
 	to    slot
 }
@@ -156,6 +157,9 @@ func (g *graph) read(n *node) {
 	case "ArrayBuffer":
 	case "DataView":
 		g.view(n)
+	case "Arguments":
+		n.reason = "is an arguments object; make it an array: [...arguments]"
+		return
 	default:
 		if !strings.HasSuffix(n.kind, "Array") {
 			n.reason = "is a " + n.kind + " object; keep the data it gives instead"
@@ -169,6 +173,9 @@ func (g *graph) read(n *node) {
 			return n.kind == "Array" && p.name == "length" || strings.HasSuffix(n.kind, "Array") && n.kind != "Array" && isIndex(p.name)
 		})
 		g.extensible(n)
+		if n.asyncGenerator() {
+			n.reason = "is a running async generator; keep an array of what it gives"
+		}
 	}
 	if n.kind == "Error" {
 		g.stack(n)
@@ -210,24 +217,23 @@ func (g *graph) view(n *node) {
 // props reads own properties; accessors cannot be kept.
 func (g *graph) props(n *node, o *goja.Object, skip func(property) bool) []edge {
 	var out []edge
+	odd := false
 	for _, key := range g.js.keys(o) {
 		p, ok := g.js.own(o, key)
 		if !ok || skip(p) {
 			continue
 		}
+		text, isString := key.(goja.String)
+		odd = odd || !isString || !wellFormed(text, g.quoted(key))
 		if sym, isSymbol := key.(*goja.Symbol); isSymbol && g.symbol(sym) == "" {
 			n.reason = "has a property under a symbol of its own; use Symbol.for(name) or a string"
-			return nil
-		}
-		if strings.Contains(p.name, "\ufffd") {
-			n.reason = "has a key that is no valid Unicode; use another key"
 			return nil
 		}
 		if p.accessor {
 			n.reason = "has the accessor property '" + p.name + "'; use a method, or a plain value"
 			return nil
 		}
-		out = append(out, edge{key: key, attrs: attrsOf(p), to: g.slot(p.value)})
+		out = append(out, edge{key: key, odd: odd, attrs: attrsOf(p), to: g.slot(p.value)})
 	}
 	return out
 }
@@ -257,18 +263,15 @@ func (g *graph) extensible(n *node) {
 		return
 	}
 	n.ext = "frozen"
+	if p, ok := g.js.ownNamed(n.object, "length"); n.kind == "Array" && ok && p.writable {
+		n.ext = "sealed"
+	}
 	for _, e := range n.props {
 		if strings.Contains(e.attrs, "c") {
 			n.ext = "fixed"
 			return
 		}
 		if strings.Contains(e.attrs, "w") {
-			n.ext = "sealed"
-		}
-	}
-	if p, ok := g.js.ownNamed(n.object, "length"); n.kind == "Array" && ok && p.writable && n.ext == "frozen" {
-		n.ext = "fixed"
-		if len(n.props) > 0 {
 			n.ext = "sealed"
 		}
 	}
@@ -308,6 +311,21 @@ func (g *graph) prototype(n *node) {
 		return
 	}
 	n.proto = g.slot(proto)
+}
+
+// asyncGenerator recognizes what esbuild makes of one: an object with its three methods.
+func (n *node) asyncGenerator() bool {
+	if n.kind != "Object" || len(n.props) != 4 {
+		return false
+	}
+	found := 0
+	for _, p := range n.props {
+		switch text := p.key.String(); {
+		case text == "next" || text == "throw" || text == "return" || strings.HasSuffix(text, "Symbol.asyncIterator"):
+			found++
+		}
+	}
+	return found == len(n.props)
 }
 
 // iterator names the running state that an object with this prototype stands for.

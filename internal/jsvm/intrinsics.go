@@ -18,8 +18,8 @@ type intrinsics struct {
 	vm     *goja.Runtime
 	layout *layout
 
-	describe, ownKeys, isExtensible, preventExtensions, stringify, parse, keyFor, symbolFor goja.Callable
-	toSource, mapForEach, mapSet, setForEach, setAdd, getTime, source, hiddenPrototypes     goja.Callable
+	describe, ownKeys, isExtensible, preventExtensions, stringify, parse, keyFor, symbolFor             goja.Callable
+	defineProperty, toSource, mapForEach, mapSet, setForEach, setAdd, getTime, source, hiddenPrototypes goja.Callable
 
 	constructors map[string]*goja.Object
 	wrappers     []*goja.Object // what the prelude put in the place of built-ins
@@ -81,6 +81,7 @@ func (js *intrinsics) capture(o *goja.Object) error {
 	for v := take(); v != nil; v = take() {
 		js.wrappers = append(js.wrappers, v.ToObject(js.vm))
 	}
+	js.defineProperty, _ = goja.AssertFunction(js.vm.GlobalObject().Get("Reflect").ToObject(js.vm).Get("defineProperty"))
 	js.objectProto = js.vm.NewObject().Prototype()
 	js.arrayProto = js.vm.NewArray().Prototype()
 	js.functionProto = js.constructors["Map"].Prototype()

@@ -80,21 +80,35 @@ func (r *restorer) define(v Variable) error {
 	if r.err != nil {
 		return r.err
 	}
-	return global.DefineDataProperty(v.Name, value, goja.ToFlag(!constant), goja.FLAG_TRUE, goja.FLAG_TRUE)
+	attrs := "ec"
+	if !constant {
+		attrs = defaultAttrs
+	}
+	if key := globalKey(v.Name); !r.js.define(global, key, value, attrs) {
+		return fmt.Errorf("jsvm: define %s", key)
+	}
+	return nil
 }
 
 // poison makes a variable that was not kept say so when it is read; it may be assigned anew.
 func (r *restorer) poison(v Variable) error {
-	s := r.s
+	s, key := r.s, globalKey(v.Name)
 	getter := s.vm.ToValue(func(goja.FunctionCall) goja.Value {
 		panic(s.makeError("ReferenceError", v.Refused, ""))
 	}).(*goja.Object)
 	setter := s.vm.ToValue(func(call goja.FunctionCall) goja.Value {
-		_ = s.vm.GlobalObject().DefineDataProperty(v.Name, call.Argument(0), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
+		s.js.define(s.vm.GlobalObject(), key, call.Argument(0), defaultAttrs)
 		return goja.Undefined()
 	})
 	s.values.poison[v.Name] = getter
-	return s.vm.GlobalObject().DefineAccessorProperty(v.Name, getter, setter, goja.FLAG_TRUE, goja.FLAG_TRUE)
+	d := s.vm.NewObject()
+	for name, part := range map[string]goja.Value{"get": getter, "set": setter, "enumerable": s.vm.ToValue(true), "configurable": s.vm.ToValue(true)} {
+		if err := d.DefineDataProperty(name, part, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE); err != nil {
+			return err
+		}
+	}
+	_, err := r.js.call(r.js.defineProperty, s.vm.GlobalObject(), key, d)
+	return err
 }
 
 // get reads a member of parsed text; what a prototype has does not count.

@@ -44,9 +44,11 @@ func (r *restorer) fill(o *goja.Object, tag string, made *goja.Object) error {
 			js.must(js.mapSet, made, r.value(r.get(pair, "0")), r.value(r.get(pair, "1")))
 		}
 	case "$error":
-		// An error of our own making has a stack that was not kept unless it is among the properties.
-		if err := made.Delete("stack"); err != nil {
-			return err
+		// What an error of our own making has is kept only where it is among the properties, in their order.
+		for _, key := range js.keys(made) {
+			if err := made.Delete(key.String()); err != nil {
+				return err
+			}
 		}
 	}
 	if props := r.get(o, "$props"); props != nil {
@@ -81,9 +83,13 @@ func (r *restorer) put(to *goja.Object, key, value goja.Value, attrs string) err
 	var err error
 	if sym, ok := key.(*goja.Symbol); ok {
 		err = to.DefineDataPropertySymbol(sym, value, w, c, e)
+	} else if strings.Contains(key.String(), "\ufffd") { // perhaps no valid Unicode
+		if !r.js.define(to, key, value, attrs) {
+			err = errors.New("it cannot be defined")
+		}
 	} else {
 		if old, ok := r.js.own(to, key); ok && !old.configurable { // lastIndex of a RegExp, prototype of a function
-			w, e, c = goja.ToFlag(old.writable), goja.ToFlag(old.enumerable), goja.FLAG_FALSE
+			w, e, c = goja.ToFlag(old.writable && strings.Contains(attrs, "w")), goja.ToFlag(old.enumerable), goja.FLAG_FALSE
 		}
 		err = to.DefineDataProperty(key.String(), value, w, c, e)
 	}
@@ -93,10 +99,10 @@ func (r *restorer) put(to *goja.Object, key, value goja.Value, attrs string) err
 	return nil
 }
 
-// details applies symbols, attributes and extensibility.
+// details applies symbols and other keys that JSON has no place for, attributes and extensibility.
 func (r *restorer) details(o, made *goja.Object) error {
 	vm, js := r.s.vm, r.js
-	if list := r.get(o, "$symbols"); list != nil {
+	if list := r.get(o, "$keys"); list != nil {
 		symbols := list.ToObject(vm)
 		for i := range js.length(symbols) {
 			entry := r.get(symbols, fmt.Sprint(i)).ToObject(vm)
@@ -135,17 +141,11 @@ func (r *restorer) details(o, made *goja.Object) error {
 					want += "e"
 				}
 			}
-			if !p.configurable && made.ClassName() != "Array" {
-				continue
-			}
-			if made.ClassName() == "Array" && p.name == "length" && ext != "frozen" {
-				continue
+			if !p.configurable && (!p.writable || strings.Contains(want, "w")) {
+				continue // nothing is left to be taken from it
 			}
 			if err := r.put(made, key, p.value, want); err != nil {
 				return err
-			}
-			if made.ClassName() == "Array" && p.name == "length" {
-				_ = made.DefineDataProperty("length", p.value, goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
 			}
 		}
 	}
@@ -159,36 +159,22 @@ const hiddenSuper = "%super"
 
 // function makes a function from its source. The text is one literal, checked, so making it runs nothing.
 func (r *restorer) function(o *goja.Object, source string) (*goja.Object, error) {
-	open, end := "((_)=>(", "\n))"
 	method := r.get(o, "$kind") != nil
-	if method {
-		open, end = "((_)=>({", "\n}))"
-	}
-	program, body, err := literal(open + source + end)
+	program, body, err := functionLiteral(source, method)
 	if err != nil {
 		return nil, err
 	}
 	hoisted := r.get(o, "$hoisted") != nil
-	switch lit := body.(type) {
-	case *ast.FunctionLiteral:
-		if hoisted && lit.Name != nil {
-			lit.Name = nil
-		}
-	case *ast.ArrowFunctionLiteral:
-	case *ast.ObjectLiteral:
-		if p, ok := lit.Value[0].(*ast.PropertyKeyed); !ok || !method || len(lit.Value) != 1 || p.Computed || p.Kind != ast.PropertyKindMethod {
-			return nil, errors.New("jsvm: source in a workspace row is not a method")
-		}
-	default:
-		return nil, errors.New("jsvm: source in a workspace row is not a function")
+	if lit, ok := body.(*ast.FunctionLiteral); ok && hoisted && lit.Name != nil {
+		lit.Name = nil
 	}
 	made, err := r.run(program, source, hoisted)
 	if err != nil {
 		return nil, err
 	}
 	if method {
-		keys := r.js.keys(made)
-		made, _ = r.js.data(made, keys[0].String()).(*goja.Object)
+		p, _ := r.js.own(made, r.js.keys(made)[0])
+		made, _ = p.value.(*goja.Object)
 	}
 	return made, r.rename(o, made)
 }
@@ -196,13 +182,9 @@ func (r *restorer) function(o *goja.Object, source string) (*goja.Object, error)
 // class makes a class from its source without its static fields and blocks, whose results are kept as
 // data, and with the superclass it had.
 func (r *restorer) class(o *goja.Object, source string) (*goja.Object, error) {
-	program, body, err := literal("((_)=>(" + source + "\n))")
+	program, class, err := classLiteral(source)
 	if err != nil {
 		return nil, err
-	}
-	class, ok := body.(*ast.ClassLiteral)
-	if !ok {
-		return nil, errors.New("jsvm: source in a workspace row is not a class")
 	}
 	keep := *class
 	class.Body = slices.DeleteFunc(slices.Clone(class.Body), func(el ast.ClassElement) bool {
@@ -224,6 +206,44 @@ func (r *restorer) class(o *goja.Object, source string) (*goja.Object, error) {
 	}
 	r.s.noteClass(made)
 	return made, r.rename(o, made)
+}
+
+// functionLiteral parses the source of a function, or of a method of an object.
+func functionLiteral(source string, method bool) (*ast.Program, ast.Expression, error) {
+	open, end := "((_)=>(", "\n))"
+	if method {
+		open, end = "((_)=>({", "\n}))"
+	}
+	program, body, err := literal(open + source + end)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch lit := body.(type) {
+	case *ast.FunctionLiteral, *ast.ArrowFunctionLiteral:
+		if !method {
+			return program, body, nil
+		}
+	case *ast.ObjectLiteral:
+		if method && len(lit.Value) == 1 {
+			if p, ok := lit.Value[0].(*ast.PropertyKeyed); ok && p.Kind == ast.PropertyKindMethod && (!p.Computed || wellKnown(p.Key)) {
+				return program, body, nil
+			}
+		}
+	}
+	return nil, nil, errors.New("jsvm: source in a workspace row is not a function")
+}
+
+// classLiteral parses the source of a class.
+func classLiteral(source string) (*ast.Program, *ast.ClassLiteral, error) {
+	program, body, err := literal("((_)=>(" + source + "\n))")
+	if err != nil {
+		return nil, nil, err
+	}
+	class, ok := body.(*ast.ClassLiteral)
+	if !ok {
+		return nil, nil, errors.New("jsvm: source in a workspace row is not a class")
+	}
+	return program, class, nil
 }
 
 // literal parses text as an arrow function with one expression for its body.
@@ -249,6 +269,7 @@ func literal(text string) (*ast.Program, ast.Expression, error) {
 func (r *restorer) run(program *ast.Program, source string, hoisted bool, args ...goja.Value) (*goja.Object, error) {
 	arrow := program.Body[0].(*ast.ExpressionStatement).Expression.(*ast.ArrowFunctionLiteral)
 	res := newResolver()
+	res.file = program.File
 	res.scope = &scope{names: map[unistring.String]bool{}, top: true}
 	res.expr(arrow.Body.(*ast.ExpressionBody).Expression)
 	for _, c := range res.callables {

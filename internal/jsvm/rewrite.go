@@ -41,6 +41,7 @@ func compileCell(source, recorded string, limits Limits, protected func(string) 
 	locals := p.splitTemps()
 	w.liftHelpers(p)
 	r := newResolver()
+	r.file = p.program.File
 	r.cell(p.body.List, p.arrow.DeclarationList, p.temps)
 	out := &compiled{transformed: p.transformed, callables: r.callables, analysis: Analysis{Free: r.free, Called: r.called(), Declared: r.declared}}
 	for _, decl := range p.arrow.DeclarationList {

@@ -2,6 +2,7 @@ package jsvm
 
 import (
 	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/file"
 	"github.com/dop251/goja/unistring"
 )
 
@@ -22,6 +23,8 @@ type callable struct {
 	class    *ast.ClassLiteral
 	parent   *callable
 	arrow    bool
+	// tried and broken remember whether the source was found to be whole.
+	tried, broken bool
 }
 
 type callableKind string
@@ -44,6 +47,7 @@ type scope struct {
 // resolver walks a cell once: it resolves every name, finds what each function closes over, collects free
 // names and mends literals that goja gets wrong.
 type resolver struct {
+	file      *file.File // the text that is resolved
 	scope     *scope
 	callables []*callable
 	bound     map[string]bool // top-level names bound so far
@@ -265,6 +269,7 @@ func (r *resolver) function(fn *ast.FunctionLiteral, kind callableKind) {
 }
 
 func (r *resolver) arrow(fn *ast.ArrowFunctionLiteral) {
+	fn.Source = r.whole(fn)
 	c := r.enter(fn.Source, kindFunction, true)
 	c.length = paramCount(fn.ParameterList)
 	defer r.open(c)()
