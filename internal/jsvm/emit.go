@@ -143,7 +143,7 @@ func (e *emitter) primitive(v goja.Value) string {
 		return e.tag(e.g.symbol(sym))
 	}
 	text := e.g.quoted(v)
-	if str, ok := v.(goja.String); ok && !wellFormed(str, text) {
+	if str, ok := v.(goja.String); ok && !wellFormed(str) {
 		// Lone surrogates: JSON could escape them, but parsers replace them.
 		return e.tag(`{"$units":[` + e.list(str.Length(), func(i int) string { return strconv.Itoa(int(str.CharAt(i))) }) + "]}")
 	}

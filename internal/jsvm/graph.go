@@ -110,8 +110,6 @@ func (g *graph) symbol(sym *goja.Symbol) string {
 	return ""
 }
 
-func (g *graph) quoted(v goja.Value) string { return g.js.must(g.js.stringify, v).String() }
-
 func (g *graph) readAll() {
 	for len(g.queue) > 0 {
 		n := g.queue[0]
@@ -154,6 +152,10 @@ func (g *graph) read(n *node) {
 	case "RegExp":
 		n.text, n.flags = g.js.regexp(o)
 	case "Error":
+		if !g.js.settleStack(o) {
+			n.reason = "is a closed error whose name or message is computed; keep its text instead"
+			return
+		}
 	case "ArrayBuffer":
 	case "DataView":
 		g.view(n)
@@ -212,69 +214,6 @@ func (g *graph) view(n *node) {
 	}
 	n.entries = [][2]slot{{g.slot(v.buffer), {value: g.js.vm.ToValue(v.offset)}}}
 	n.number = g.js.vm.ToValue(v.length)
-}
-
-// props reads own properties; accessors cannot be kept.
-func (g *graph) props(n *node, o *goja.Object, skip func(property) bool) []edge {
-	var out []edge
-	odd := false
-	for _, key := range g.js.keys(o) {
-		p, ok := g.js.own(o, key)
-		if !ok || skip(p) {
-			continue
-		}
-		text, isString := key.(goja.String)
-		odd = odd || !isString || !wellFormed(text, g.quoted(key))
-		if sym, isSymbol := key.(*goja.Symbol); isSymbol && g.symbol(sym) == "" {
-			n.reason = "has a property under a symbol of its own; use Symbol.for(name) or a string"
-			return nil
-		}
-		if p.accessor {
-			n.reason = "has the accessor property '" + p.name + "'; use a method, or a plain value"
-			return nil
-		}
-		out = append(out, edge{key: key, odd: odd, attrs: attrsOf(p), to: g.slot(p.value)})
-	}
-	return out
-}
-
-func attrsOf(p property) string {
-	s := ""
-	if p.writable {
-		s += "w"
-	}
-	if p.enumerable {
-		s += "e"
-	}
-	if p.configurable {
-		s += "c"
-	}
-	return s
-}
-
-// extensible finds out whether an object is frozen, sealed or just closed.
-func (g *graph) extensible(n *node) {
-	if g.js.must(g.js.isExtensible, n.object).ToBoolean() {
-		if n.kind == "Array" {
-			if p, ok := g.js.ownNamed(n.object, "length"); ok && !p.writable {
-				n.reason = "is an array with a read-only length; freeze it, or leave it open"
-			}
-		}
-		return
-	}
-	n.ext = "frozen"
-	if p, ok := g.js.ownNamed(n.object, "length"); n.kind == "Array" && ok && p.writable {
-		n.ext = "sealed"
-	}
-	for _, e := range n.props {
-		if strings.Contains(e.attrs, "c") {
-			n.ext = "fixed"
-			return
-		}
-		if strings.Contains(e.attrs, "w") {
-			n.ext = "sealed"
-		}
-	}
 }
 
 // prototype classifies an object's prototype: the usual one, null, a class's, or another object.

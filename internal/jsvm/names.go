@@ -83,8 +83,8 @@ func escaped(text string) (uint16, bool) {
 
 // wellFormed tells whether text is valid Unicode. JSON of a text that is not has escaped halves of pairs,
 // which parsers replace.
-func wellFormed(text goja.String, quoted string) bool {
-	if !strings.Contains(quoted, `\ud`) {
+func wellFormed(text goja.String) bool {
+	if !strings.Contains(text.String(), "\ufffd") { // what goja writes for a half
 		return true
 	}
 	for i := 0; i < text.Length(); i++ {

@@ -295,7 +295,7 @@ func (r *restorer) builtin(name string) goja.Value {
 
 // shell makes the empty object with the right internal slots.
 func (r *restorer) shell(o *goja.Object, tag string, payload goja.Value) (*goja.Object, error) {
-	vm, ctors := r.s.vm, r.js.constructors
+	vm, js, ctors := r.s.vm, r.js, r.js.constructors
 	switch tag {
 	case "$object":
 		return vm.NewObject(), nil
@@ -318,10 +318,22 @@ func (r *restorer) shell(o *goja.Object, tag string, payload goja.Value) (*goja.
 		if c, ok := r.builtin(payload.String()).(*goja.Object); ok && payload.String() != "" {
 			ctor = c
 		}
+		args := []goja.Value{}
 		if payload.String() == "AggregateError" {
-			return vm.New(ctor, vm.NewArray())
+			args = append(args, vm.NewArray())
 		}
-		return vm.New(ctor)
+		made, err := vm.New(ctor, args...)
+		if err != nil {
+			return nil, err
+		}
+		// What a new error has is kept only where it is among the properties, in their order. It goes before
+		// the error gets a prototype whose getters goja would ask for the stack's first line.
+		for _, key := range js.keys(made) {
+			if err := made.Delete(key.String()); err != nil {
+				return nil, err
+			}
+		}
+		return made, nil
 	case "$buffer":
 		b, err := base64.StdEncoding.DecodeString(payload.String())
 		return vm.ToValue(vm.NewArrayBuffer(b)).ToObject(vm), err

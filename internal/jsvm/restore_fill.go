@@ -43,13 +43,6 @@ func (r *restorer) fill(o *goja.Object, tag string, made *goja.Object) error {
 			pair := item.ToObject(vm)
 			js.must(js.mapSet, made, r.value(r.get(pair, "0")), r.value(r.get(pair, "1")))
 		}
-	case "$error":
-		// What an error of our own making has is kept only where it is among the properties, in their order.
-		for _, key := range js.keys(made) {
-			if err := made.Delete(key.String()); err != nil {
-				return err
-			}
-		}
 	}
 	if props := r.get(o, "$props"); props != nil {
 		if err := r.members(props.ToObject(vm), made); err != nil {
