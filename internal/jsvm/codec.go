@@ -68,6 +68,7 @@ func (s *session) Changes(ctx context.Context) (Changes, error) {
 	}
 	var out Changes
 	s.vm.ClearInterrupt()
+	s.layout.idle(s.vm)
 	err := safely(func() error {
 		var err error
 		out, err = s.changes()

@@ -11,3 +11,18 @@ func TestWorkspaces(t *testing.T) {
 	t.Parallel()
 	jsvmtest.Workspaces(t, jsvm.NewInProcess())
 }
+
+func TestReplays(t *testing.T) {
+	t.Parallel()
+	jsvmtest.Replays(t, jsvm.NewInProcess())
+}
+
+func TestSuspension(t *testing.T) {
+	t.Parallel()
+	jsvmtest.Suspension(t, jsvm.NewInProcess())
+}
+
+func TestCells(t *testing.T) {
+	t.Parallel()
+	jsvmtest.Cells(t, jsvm.NewInProcess(), "testdata/cells.json")
+}

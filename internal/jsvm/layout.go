@@ -17,6 +17,7 @@ import (
 // once per machine, and checked; with a goja that is made differently no session opens.
 // It only reads, except that wrap changes what a built-in runs.
 type layout struct {
+	stacks     idleFields
 	self       int     // field of goja.Object
 	global     uintptr // of Runtime.global
 	intrinsics []intrinsicField
@@ -80,6 +81,9 @@ func newLayout() (*layout, error) {
 	fn, _ := l.shape(f)
 	if s.values < 0 || s.symbols < 0 || s.extensible < 0 || fn.code < 0 {
 		return nil, fmt.Errorf("%w: objects", errLayout)
+	}
+	if err := l.findIdle(); err != nil {
+		return nil, err
 	}
 	return l, l.checkSymbols(vm)
 }
