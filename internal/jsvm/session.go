@@ -215,10 +215,10 @@ func (s *session) drive(ctx context.Context, replay bool, f func() error) (Step,
 		factor = 4
 	}
 	budget := min(s.limits.DrainTime, s.limits.CellTime-c.spent) * factor
-	s.layout.idle(s.vm)
 	guard := s.guard(ctx, budget)
 	begin := time.Now()
-	err := safely(f)
+	err := safely(func() error { return s.drained(f) })
+	s.layout.idle(s.vm)
 	elapsed := time.Since(begin)
 	guard.stop()
 	if !replay {

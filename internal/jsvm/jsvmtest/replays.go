@@ -17,16 +17,30 @@ func Replays(t *testing.T, m jsvm.Machine) {
 	for name, lowered := range map[string]bool{"plain": false, "lowered": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			left := replays
 			rapid.Check(t, func(t *rapid.T) {
-				s := stage{t, m, jsvm.Limits{}}
-				p := &play{stage: s, vars: prepared(s), cell: jsvm.Cell{
-					Number: 2, Source: program(t, lowered), Seed: rapid.Uint64().Draw(t, "seed"), Now: 1_700_000_000_000,
-				}}
-				p.live(randomly(t, p.cell.Now))
-				p.everywhere()
+				if left == 0 {
+					return
+				}
+				Replay(t, m, lowered)
+				left-- // not when it failed: then rapid looks for a smaller one
 			})
 		})
 	}
+}
+
+// replays bounds how many programs Replays draws, since each is run once per delivery. A fuzz target over Replay
+// draws as many as it likes.
+const replays = 30
+
+// Replay is the property that Replays checks, of one program. Lowered ones are such that esbuild rewrites them.
+func Replay(t *rapid.T, m jsvm.Machine, lowered bool) {
+	s := stage{t, m, jsvm.Limits{}}
+	p := &play{stage: s, vars: prepared(s), cell: jsvm.Cell{
+		Number: 2, Source: program(t, lowered), Seed: rapid.Uint64().Draw(t, "seed"), Now: 1_700_000_000_000,
+	}}
+	p.live(randomly(t, p.cell.Now))
+	p.everywhere()
 }
 
 // randomly settles any of the open calls, sometimes with an error, and lets the clock go on or stand still.

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"statek/internal/jsvm"
 )
 
@@ -22,10 +24,23 @@ func Workspaces(t *testing.T, m jsvm.Machine) {
 			})
 		}
 	}
+	t.Run("random graphs", func(t *testing.T) {
+		t.Parallel()
+		left := graphCount
+		rapid.Check(t, func(t *rapid.T) {
+			if left > 0 {
+				Graph(t, m)
+				left--
+			}
+		})
+	})
 }
 
 // spies tells traps that only look whether their code runs: what else comes of them others test.
 func (c trap) spies() bool { return strings.HasPrefix(c.define, spy) }
+
+// graphCount bounds how many graphs Workspaces draws; a fuzz target over Graph draws as many as it likes.
+const graphCount = 60
 
 // play compares a session that lives through with one that is restored from what the first wrote.
 func (c trap) play(s stage) {
