@@ -159,6 +159,15 @@ func (g *graph) read(n *node) {
 	case "ArrayBuffer":
 	case "DataView":
 		g.view(n)
+	case "Generator":
+		n.reason = "is a generator; keep an array of what it gives"
+		return
+	case "Iterator":
+		n.reason = "is a running iterator; keep an array of what it gives"
+		return
+	case "boxed primitive":
+		n.reason = "is a boxed primitive; keep the value itself, without Object(…)"
+		return
 	case "Arguments":
 		n.reason = "is an arguments object; make it an array: [...arguments]"
 		return
@@ -244,6 +253,10 @@ func (g *graph) prototype(n *node) {
 	if path := g.native(proto, g.js.kind(proto)); path != nil {
 		if n.kind == "Error" && len(path) == 2 {
 			n.text = path[0]
+			return
+		}
+		if g.s.values.lazy[path[0]] == nil { // a class of JavaScript, whose state is in internal slots that we know
+			n.proto = g.slot(proto)
 			return
 		}
 		n.reason = fmt.Sprintf("is a %s object; keep its plain data (such as its text) instead", strings.TrimSuffix(strings.Join(path, "."), ".prototype"))

@@ -2,7 +2,6 @@ package jsvm
 
 import (
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/dop251/goja"
@@ -83,15 +82,12 @@ func (g *graph) extensible(n *node) {
 		return
 	}
 	n.ext = "frozen"
-	if p, ok := g.js.ownNamed(n.object, "length"); n.kind == "Array" && ok && p.writable {
-		n.ext = "sealed"
-	}
-	for _, e := range n.props {
-		if strings.Contains(e.attrs, "c") {
+	for _, key := range g.js.keys(n.object) { // also of those that are not kept, such as a function's name
+		switch p, ok := g.js.own(n.object, key); {
+		case ok && p.configurable:
 			n.ext = "fixed"
 			return
-		}
-		if strings.Contains(e.attrs, "w") {
+		case ok && p.writable:
 			n.ext = "sealed"
 		}
 	}

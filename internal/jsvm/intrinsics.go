@@ -141,6 +141,8 @@ func (js *intrinsics) kind(v goja.Value) string {
 		return "Function"
 	case class != "Object":
 		return class
+	case hiddenKinds[js.layout.kindOf(o)] != "":
+		return hiddenKinds[js.layout.kindOf(o)]
 	case export == listType:
 		return "Set"
 	case export != plainType:
@@ -152,18 +154,14 @@ func (js *intrinsics) kind(v goja.Value) string {
 		}
 		return class
 	}
-	if proto := o.Prototype(); proto == nil || proto == js.objectProto {
-		return class
-	}
-	switch js.layout.kindOf(o) { // goja gives these the class of plain objects
-	case "weakMapObject":
-		return "WeakMap"
-	case "weakSetObject":
-		return "WeakSet"
-	case "dataViewObject":
-		return "DataView"
-	}
 	return class
+}
+
+// hiddenKinds are objects to which goja gives the class of plain ones although they hold more.
+var hiddenKinds = map[string]string{
+	"weakMapObject": "WeakMap", "weakSetObject": "WeakSet", "dataViewObject": "DataView", "primitiveValueObject": "boxed primitive",
+	"generatorObject": "Generator", "arrayIterObject": "Iterator", "mapIterObject": "Iterator", "setIterObject": "Iterator",
+	"stringIterObject": "Iterator", "regExpStringIterObject": "Iterator",
 }
 
 // constructorName is what goja calls a built-in constructor.

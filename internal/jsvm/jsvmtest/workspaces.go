@@ -40,7 +40,7 @@ func Workspaces(t *testing.T, m jsvm.Machine) {
 func (c trap) spies() bool { return strings.HasPrefix(c.define, spy) }
 
 // graphCount bounds how many graphs Workspaces draws; a fuzz target over Graph draws as many as it likes.
-const graphCount = 60
+const graphCount = 40
 
 // play compares a session that lives through with one that is restored from what the first wrote.
 func (c trap) play(s stage) {
