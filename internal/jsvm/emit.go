@@ -170,7 +170,7 @@ func (e *emitter) inline(n *node, id, depth int) string {
 	return e.tag("{" + main + rest + "}")
 }
 
-// main writes what makes the object: {…}, […] or "$tag":….
+// main writes what makes the object: {…}, […] or a tag and its payload.
 func (e *emitter) main(n *node, depth int) string {
 	switch n.kind {
 	case "Object":

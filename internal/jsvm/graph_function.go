@@ -140,7 +140,7 @@ func wellKnown(key ast.Expression) bool {
 		return true
 	case *ast.DotExpression:
 		id, ok := k.Left.(*ast.Identifier)
-		return ok && id.Name == "Symbol"
+		return ok && (id.Name == "Symbol" || id.Name == hiddenSymbol)
 	}
 	return false
 }

@@ -33,15 +33,13 @@ func (r *restorer) fill(o *goja.Object, tag string, made *goja.Object) error {
 			return err
 		}
 	case "$map", "$set":
-		list := payload.ToObject(vm)
-		for i := range js.length(list) {
-			item := r.get(list, fmt.Sprint(i))
+		for _, item := range r.items(payload) {
 			if tag == "$set" {
 				js.must(js.setAdd, made, r.value(item))
 				continue
 			}
-			pair := item.ToObject(vm)
-			js.must(js.mapSet, made, r.value(r.get(pair, "0")), r.value(r.get(pair, "1")))
+			pair := r.parts(item, 2)
+			js.must(js.mapSet, made, r.value(pair[0]), r.value(pair[1]))
 		}
 	}
 	if props := r.get(o, "$props"); props != nil {
@@ -96,10 +94,14 @@ func (r *restorer) put(to *goja.Object, key, value goja.Value, attrs string) err
 func (r *restorer) details(o, made *goja.Object) error {
 	vm, js := r.s.vm, r.js
 	if list := r.get(o, "$keys"); list != nil {
-		symbols := list.ToObject(vm)
-		for i := range js.length(symbols) {
-			entry := r.get(symbols, fmt.Sprint(i)).ToObject(vm)
-			if err := r.put(made, r.value(r.get(entry, "0")), r.value(r.get(entry, "1")), r.get(entry, "2").String()); err != nil {
+		for _, item := range r.items(list) {
+			entry := r.parts(item, 3)
+			key := r.value(entry[0])
+			if _, isObject := key.(*goja.Object); isObject {
+				r.broken("a key is an object") // whose toString would be asked
+				continue
+			}
+			if err := r.put(made, key, r.value(entry[1]), entry[2].String()); err != nil {
 				return err
 			}
 		}
@@ -148,7 +150,11 @@ func (r *restorer) details(o, made *goja.Object) error {
 	return nil
 }
 
-const hiddenSuper = "%super"
+// hiddenSuper and hiddenSymbol are what the text of a class or a method takes from the session that makes it.
+const (
+	hiddenSuper  = "%super"
+	hiddenSymbol = "%symbol"
+)
 
 // function makes a function from its source. The text is one literal, checked, so making it runs nothing.
 func (r *restorer) function(o *goja.Object, source string) (*goja.Object, error) {
@@ -156,6 +162,9 @@ func (r *restorer) function(o *goja.Object, source string) (*goja.Object, error)
 	program, body, err := functionLiteral(source, method)
 	if err != nil {
 		return nil, err
+	}
+	if literal, ok := body.(*ast.ObjectLiteral); ok {
+		bindSymbol(literal.Value[0].(*ast.PropertyKeyed).Key)
 	}
 	hoisted := r.get(o, "$hoisted") != nil
 	if lit, ok := body.(*ast.FunctionLiteral); ok && hoisted && lit.Name != nil {
@@ -180,15 +189,19 @@ func (r *restorer) class(o *goja.Object, source string) (*goja.Object, error) {
 		return nil, err
 	}
 	keep := *class
+	if slices.ContainsFunc(class.Body, computedElement) || class.SuperClass != nil && r.get(o, "$super") == nil {
+		return nil, errors.New("jsvm: making a class of a workspace row would run code")
+	}
 	class.Body = slices.DeleteFunc(slices.Clone(class.Body), func(el ast.ClassElement) bool {
 		f, isField := el.(*ast.FieldDefinition)
 		_, isBlock := el.(*ast.ClassStaticBlock)
 		return isBlock || isField && f.Static
 	})
-	args := []goja.Value{}
+	bindSymbols(class)
+	args := []goja.Value{goja.Undefined()}
 	if super := r.get(o, "$super"); super != nil {
 		class.SuperClass = &ast.Identifier{Name: hiddenSuper, Idx: class.Class}
-		args = append(args, r.value(super))
+		args[0] = r.value(super)
 	}
 	made, err := r.run(program, source, false, args...)
 	if err != nil {
@@ -239,6 +252,25 @@ func classLiteral(source string) (*ast.Program, *ast.ClassLiteral, error) {
 	return program, class, nil
 }
 
+// bindSymbols makes computed names such as [Symbol.iterator] what they were when the class was declared: a
+// variable of that name may have been restored.
+func bindSymbols(class *ast.ClassLiteral) {
+	for _, el := range class.Body {
+		switch el := el.(type) {
+		case *ast.FieldDefinition:
+			bindSymbol(el.Key)
+		case *ast.MethodDefinition:
+			bindSymbol(el.Key)
+		}
+	}
+}
+
+func bindSymbol(key ast.Expression) {
+	if dot, ok := key.(*ast.DotExpression); ok && wellKnown(key) {
+		dot.Left = &ast.Identifier{Name: hiddenSymbol, Idx: dot.Left.Idx0()}
+	}
+}
+
 // literal parses text as an arrow function with one expression for its body.
 func literal(text string) (*ast.Program, ast.Expression, error) {
 	program, err := parser.ParseFile(nil, "workspace", text, 0, parser.WithDisableSourceMaps)
@@ -250,6 +282,7 @@ func literal(text string) (*ast.Program, ast.Expression, error) {
 			if arrow, ok := st.Expression.(*ast.ArrowFunctionLiteral); ok {
 				if body, ok := arrow.Body.(*ast.ExpressionBody); ok {
 					arrow.ParameterList.List[0].Target = &ast.Identifier{Name: hiddenSuper, Idx: arrow.Start}
+					arrow.ParameterList.List = append(arrow.ParameterList.List, &ast.Binding{Target: &ast.Identifier{Name: hiddenSymbol, Idx: arrow.Start}})
 					return program, body.Expression, nil
 				}
 			}
@@ -280,7 +313,10 @@ func (r *restorer) run(program *ast.Program, source string, hoisted bool, args .
 		return nil, fmt.Errorf("jsvm: load source in a workspace row: %w", err)
 	}
 	maker, _ := goja.AssertFunction(v)
-	if v, err = maker(goja.Undefined(), args...); err != nil {
+	if len(args) == 0 {
+		args = []goja.Value{goja.Undefined()}
+	}
+	if v, err = maker(goja.Undefined(), append(args, r.builtin("Symbol"))...); err != nil {
 		return nil, fmt.Errorf("jsvm: make a function or class of a workspace row: %w", err)
 	}
 	return v.ToObject(r.s.vm), nil

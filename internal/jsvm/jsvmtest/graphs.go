@@ -135,7 +135,7 @@ func (g graphs) links() string {
 		b.WriteString("try { " + g.link() + " } catch (e) { if (!(e instanceof TypeError)) throw e }\n")
 	}
 	if rapid.IntRange(0, 4).Draw(g.t, "declares") == 0 {
-		fmt.Fprintf(&b, "var extra = %s;\n", g.any())
+		fmt.Fprintf(&b, "var extra; try { extra = %s } catch { extra = 'none' }\n", g.any())
 	}
 	return b.String()
 }
@@ -183,7 +183,9 @@ const show = (v) => {
   if (v instanceof ArrayBuffer) out += 'B' + [...new Uint8Array(v)].join();
   if (ArrayBuffer.isView(v)) out += 'V' + show(v.buffer) + v.byteOffset + '+' + v.byteLength;
   if (typeof v === 'function') out += String(v) + v.name + v.length;
-  for (const k of Reflect.ownKeys(v)) {
+  const keys = Reflect.ownKeys(v);
+  if (typeof v === 'function') keys.sort((x, y) => (y === 'prototype') - (x === 'prototype')); // goja makes it when it is touched
+  for (const k of keys) {
     if (k === 'stack' || ArrayBuffer.isView(v) && /^\d+$/.test(String(k)) || typeof v === 'function' && ['length', 'name'].includes(k)) continue;
     const d = Object.getOwnPropertyDescriptor(v, k);
     out += ';' + (typeof k === 'string' ? JSON.stringify(k) : String(k)) + (d.writable ? 'w' : '') + (d.enumerable ? 'e' : '') + (d.configurable ? 'c' : '') + '=' + (d.get ? 'get' : show(d.value));

@@ -24,6 +24,10 @@ func Workspaces(t *testing.T, m jsvm.Machine) {
 			})
 		}
 	}
+	t.Run("hostile rows", func(t *testing.T) {
+		t.Parallel()
+		hostileRows(t, m)
+	})
 	t.Run("random graphs", func(t *testing.T) {
 		t.Parallel()
 		left := graphCount
