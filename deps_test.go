@@ -42,6 +42,7 @@ var arrows = []arrow{
 	{"internal/jobs", []string{"internal/temporal"}, "pure; a commit registers waits"},
 	{"internal/sqldef", nil, "pure; a leaf"},
 	{"internal/jsvm", nil, "a leaf: it turns a snapshot and deliveries into a step and knows nobody"},
+	{"internal/jsvm/jsvmtest", []string{"internal/jsvm"}, "tests any machine of the contract"},
 	{"internal/providers", nil, "a leaf: the contract and nothing else"},
 	{"internal/providers/openai", []string{"internal/providers"}, "an implementation of the contract"},
 	{"internal/providers/scripted", []string{"internal/providers"}, "an implementation of the contract"},
@@ -85,9 +86,9 @@ var homes = map[string][]string{
 	"golang.org/x/sync":                           {".", "cmd", "internal/app", "internal/engine", "internal/queue", "internal/store", "internal/devdb", "examples"},
 	"golang.org/x/sys":                            {"internal/devdb", "internal/jsvm"},
 	"github.com/google/uuid":                      {"."},
-	"github.com/google/go-cmp":                    {"internal/providers/providertest"},
+	"github.com/google/go-cmp":                    {"internal/providers/providertest", "internal/jsvm/jsvmtest"},
 	"go.uber.org/goleak":                          {"internal/pgtest"},
-	"pgregory.net/rapid":                          {},
+	"pgregory.net/rapid":                          {"internal/jsvm/jsvmtest"},
 }
 
 // TestArrows holds every file to the two tables above.
