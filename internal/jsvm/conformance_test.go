@@ -26,3 +26,8 @@ func TestCells(t *testing.T) {
 	t.Parallel()
 	jsvmtest.Cells(t, jsvm.NewInProcess(), "testdata/cells.json")
 }
+
+func TestTraps(t *testing.T) {
+	t.Parallel()
+	jsvmtest.Traps(t, jsvm.NewInProcess(), "testdata/workspaces.json")
+}

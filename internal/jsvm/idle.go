@@ -10,8 +10,8 @@ import (
 
 // idleFields are where goja keeps the height of its operand stack, and its other stacks.
 type idleFields struct {
-	vm, height, calls uintptr
-	others            []uintptr
+	vm, height, calls, jobs uintptr
+	others                  []uintptr
 }
 
 func (l *layout) findIdle() error {
@@ -19,7 +19,11 @@ func (l *layout) findIdle() error {
 	if !ok || vm.Type.Kind() != reflect.Pointer {
 		return fmt.Errorf("%w: no vm", errLayout)
 	}
-	l.stacks.vm = vm.Offset
+	queue, ok := reflect.TypeFor[goja.Runtime]().FieldByName("jobQueue")
+	if !ok || queue.Type != reflect.TypeFor[[]func()]() {
+		return fmt.Errorf("%w: no job queue", errLayout)
+	}
+	l.stacks.vm, l.stacks.jobs = vm.Offset, queue.Offset
 	height, ok := vm.Type.Elem().FieldByName("sp")
 	if !ok || height.Type.Kind() != reflect.Int {
 		return fmt.Errorf("%w: no sp", errLayout)
@@ -53,10 +57,19 @@ func (l *layout) idle(vm *goja.Runtime) (uneven bool) {
 	return uneven
 }
 
+// forget drops the microtasks that are queued: no code of a cell runs after exit.
+func (l *layout) forget(vm *goja.Runtime) {
+	queue := (*[]func())(unsafe.Add(unsafe.Pointer(vm), l.stacks.jobs))
+	*queue = nil
+}
+
 // drained runs f from outside of the VM, and all microtasks after it.
 func (s *session) drained(f func() error) error {
 	s.layout.idle(s.vm)
 	err := f()
+	if c := s.cell; c.exit != nil || c.fault != nil || c.diverged != nil {
+		s.layout.forget(s.vm)
+	}
 	for err == nil && s.layout.idle(s.vm) {
 		_, err = s.js.call(s.js.ownKeys, s.vm.GlobalObject()) // any call ends with the microtasks
 	}

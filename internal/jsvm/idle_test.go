@@ -29,3 +29,25 @@ func TestUnevenStacks(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingRunsAfterExit: not the rest of the cell, and no microtask, also not while the workspace is kept.
+func TestNothingRunsAfterExit(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{
+		"let kept = [1]; Promise.resolve().then(() => { kept.push('late') }); exit()",
+		"let kept = [1]; await null; Promise.resolve().then(() => { kept.push('late') }); exit()",
+		"let kept = [1]; await fetchIt(0); Promise.resolve().then(() => { kept.push('late') }); [1].forEach(() => exit())",
+		"let kept = [1]; const late = async () => { for (;;) { await null; kept.push('late') } }; Promise.resolve().then(() => { late(); exit() }); await fetchIt(0)",
+		"let kept = [1]; fetchIt(1).then(() => kept.push('late')); fetchIt(2).then(() => { Promise.resolve().then(() => kept.push('late')); exit() }); Promise.resolve().then(exit)",
+		"let kept = [1]; function* g() { try { yield 1 } finally { yield 2; throw new Error('out') } } const it = g(); it.next(); it.return(9); try { it.next() } catch { Promise.resolve().then(() => kept.push('late')); exit() }",
+	} {
+		s := open(t, jsvm.Setup{})
+		if step := run(t, s, source); step.Exit == nil {
+			t.Errorf("%s: %+v", source, step)
+		}
+		changes, err := s.Changes(t.Context())
+		if got := rows(changes); err != nil || !strings.Contains(got, "kept = [1]\n") {
+			t.Errorf("%s: %v\n%s", source, err, got)
+		}
+	}
+}

@@ -3,9 +3,10 @@
 //
 //   - Cells plays a corpus of cells, in one session and with a restored workspace between all of them.
 //   - Workspaces stores and restores traps and random graphs, over several generations of sessions.
+//   - Traps does so with a corpus in a file.
 //   - Suspension runs hostile programs and takes the session away at every possible point.
 //   - Replays does the same with random concurrent programs, and compares everything that can be observed.
-//   - Hostile opens sessions with rows that no codec wrote.
+//   - Replay, Graph and Hostile are the properties behind them, for fuzz targets.
 //
 // A machine may report what is wrong with a workspace when a session is opened or when it first runs; the
 // suite accepts both.

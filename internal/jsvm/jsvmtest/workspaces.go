@@ -40,6 +40,37 @@ func Workspaces(t *testing.T, m jsvm.Machine) {
 	})
 }
 
+// Traps plays a corpus of definitions and probes: what a definition makes must answer the probe as if it had never
+// been stored, or be refused loudly.
+func Traps(t *testing.T, m jsvm.Machine, file string) {
+	t.Helper()
+	for _, c := range corpus[struct{ Define, Probe string }](t, file) {
+		t.Run(c.Define, func(t *testing.T) {
+			t.Parallel()
+			s := stage{t, m, jsvm.Limits{}}
+			live := s.open(nil)
+			defer live.Close()
+			defined := s.run(live, c.Define)
+			if defined.State == jsvm.Failed && strings.Contains(defined.Err.Message, "not extensible") {
+				return // the write was rejected: nothing can be lost
+			}
+			if defined.State != jsvm.Done {
+				t.Fatalf("define: %+v", defined.Err)
+			}
+			changes := s.changes(live)
+			vars := Merge(nil, changes)
+			s.settled(vars, "after define")
+			restored := s.open(vars)
+			defer restored.Close()
+			want, got := Outcome(s.run(live, c.Probe)), Outcome(s.run(restored, c.Probe))
+			loud := len(changes.Notes) > 0 && strings.Contains(got, "was not kept")
+			if got != want && !loud {
+				t.Errorf("%s\n got %s\nwant %s\nrows %s", c.Probe, got, want, Rows(vars))
+			}
+		})
+	}
+}
+
 // spies tells traps that only look whether their code runs: what else comes of them others test.
 func (c trap) spies() bool { return strings.HasPrefix(c.define, spy) }
 
