@@ -118,23 +118,33 @@ func (g *graph) readAll() {
 	}
 }
 
+// fleeting are kinds of objects that cannot be kept, and what to do instead.
+var fleeting = map[string]string{
+	"Proxy":           "is a Proxy; keep the plain data behind it",
+	"Promise":         "is a promise; await it and keep the result",
+	"Generator":       "is a generator; keep an array of what it gives",
+	"Iterator":        "is a running iterator; keep an array of what it gives",
+	"boxed primitive": "is a boxed primitive; keep the value itself, without Object(…)",
+	"Arguments":       "is an arguments object; make it an array: [...arguments]",
+}
+
 func (g *graph) read(n *node) {
 	o := n.object
 	n.kind = g.js.kind(o)
-	if n.kind == "Proxy" {
-		n.reason = "is a Proxy; keep the plain data behind it"
+	if n.kind == "Proxy" { // asking it anything else would run its traps
+		n.reason = fleeting[n.kind]
 		return
 	}
 	if path := g.native(o, n.kind); path != nil {
 		n.kind, n.native = "native", path
 		return
 	}
+	if n.reason = fleeting[n.kind]; n.reason != "" {
+		return
+	}
 	switch n.kind {
 	case "Function":
 		g.readFunction(n)
-		return
-	case "Promise":
-		n.reason = "is a promise; await it and keep the result"
 		return
 	case "Object":
 		if f := g.prototypeOwner(o); f != nil {
@@ -159,18 +169,6 @@ func (g *graph) read(n *node) {
 	case "ArrayBuffer":
 	case "DataView":
 		g.view(n)
-	case "Generator":
-		n.reason = "is a generator; keep an array of what it gives"
-		return
-	case "Iterator":
-		n.reason = "is a running iterator; keep an array of what it gives"
-		return
-	case "boxed primitive":
-		n.reason = "is a boxed primitive; keep the value itself, without Object(…)"
-		return
-	case "Arguments":
-		n.reason = "is an arguments object; make it an array: [...arguments]"
-		return
 	default:
 		if !strings.HasSuffix(n.kind, "Array") {
 			n.reason = "is a " + n.kind + " object; keep the data it gives instead"
@@ -198,6 +196,7 @@ func (g *graph) stack(n *node) {
 	for i, p := range n.props {
 		if p.key.String() == "stack" && p.to.node == nil && goja.IsString(p.to.value) {
 			p.to.value = g.js.vm.ToValue(cleanStack(p.to.value.String()))
+			p.odd = false // it goes before what may be
 			n.props = slices.Insert(slices.Delete(n.props, i, i+1), 0, p)
 			return
 		}

@@ -27,6 +27,7 @@ var objectTraps = []trap{
 	{define: "const shared = Object.freeze({n: 1}); const a = [shared, shared], s = new Set([shared]), m = new Map([[shared, shared]])", probe: "a[0] === shared && s.has(shared) && m.get(shared) === shared"},
 	{define: "const fz = [new Date(1), /x/g, new Error('e'), () => 1].map(Object.freeze)", probe: "fz.map((x) => Object.isFrozen(x)).join() + +fz[0] + fz[2].message + fz[3]()"},
 	{define: "const bag = {}; bag.list = [bag, [bag, {bag}]]; bag.map = new Map([[bag, bag.list]]); bag.err = new Error('e', {cause: bag}); bag.f = Object.assign(() => 1, {bag})", probe: "bag.list[1][1].bag === bag && bag.map.get(bag) === bag.list && bag.err.cause === bag && bag.f.bag === bag"},
+	{define: "const e = new Error('m'); e['\\ud801'] = 1; e.after = 2", probe: "e.message + e['\\ud801'] + e.after + typeof e.stack"},
 	{define: "const strs = ((s, ...v) => s)`a${1}b`", probe: "strs.raw[0] + strs.length + Object.isFrozen(strs) + Object.isFrozen(strs.raw)"},
 	{define: "const res = await Promise.allSettled([fetchIt(1), Promise.reject(new Error('no'))]); const match = 'abc'.match(/(?<x>b)/), entries = Object.entries({a: 1}), desc = Object.getOwnPropertyDescriptor({a: 1}, 'a'), grouped = Object.groupBy([1, 2, 3], (x) => x % 2 ? 'odd' : 'even')", probe: "res[0].value + res[1].reason.message + match[1] + match.index + match.groups.x + entries[0] + desc.value + grouped.odd.join() + (Object.getPrototypeOf(grouped) === null)"},
 }
