@@ -45,6 +45,7 @@ var arrows = []arrow{
 	{"internal/objects", nil, "pure; a leaf"},
 	{"internal/jsvm", nil, "a leaf: it turns a snapshot and deliveries into a step and knows nobody"},
 	{"internal/jsvm/lockdown", nil, "a leaf: it takes rights from its own process and does not know what for"},
+	{"internal/jsvm/jsvmtest", []string{"internal/jsvm"}, "tests any machine of the contract"},
 	{"internal/providers", nil, "a leaf: the contract and nothing else"},
 	{"internal/providers/openai", []string{"internal/providers"}, "an implementation of the contract"},
 	{"internal/providers/scripted", []string{"internal/providers"}, "an implementation of the contract"},
@@ -89,13 +90,13 @@ var homes = map[string][]string{
 	"golang.org/x/sync":                           {".", "cmd", "internal/app", "internal/engine", "internal/queue", "internal/store", "internal/devdb", "examples"},
 	"golang.org/x/sys":                            {"internal/devdb", "internal/jsvm"},
 	"github.com/google/uuid":                      {"."},
-	"github.com/google/go-cmp":                    {"internal/providers/providertest"},
+	"github.com/google/go-cmp":                    {"internal/providers/providertest", "internal/jsvm/jsvmtest"},
 	"go.uber.org/goleak":                          {"internal/pgtest"},
-	"pgregory.net/rapid":                          {},
 
 	"github.com/landlock-lsm/go-landlock":           {"internal/jsvm/lockdown"},
 	"golang.org/x/net":                              {"internal/jsvm/lockdown"},
 	"kernel.org/pub/linux/libs/security/libcap/psx": {"internal/jsvm/lockdown"},
+	"pgregory.net/rapid":                            {"internal/jsvm/jsvmtest"},
 }
 
 // TestArrows holds every file to the two tables above.

@@ -103,7 +103,7 @@ func TestDevAndItsCommands(t *testing.T) {
 	contains(statek(exitOK, "ls", "--tag", "t"), "ID   ", id+"  clerk  /       DONE succeeded")
 	contains(statek(exitOK, "ls", "--tag", "none", "--json"), `"jobs": []`)
 	contains(statek(exitOK, "show", id), "clerk version 1", `"subject":"Invoice"`)
-	contains(statek(exitOK, "vars", id), "filed", `"subject":"Invoice"`)
+	contains(statek(exitOK, "vars", id), "NAME", "TYPE", "BYTES", "filed   Object  32", `"subject":"Invoice"`)
 	contains(statek(exitOK, "explain", id), "DONE succeeded")
 	contains(statek(exitOK, "agents"), "scripted//clerk")
 	if diff := cmp.Diff(followed, id+"\n"+statek(exitOK, "logs", id)); diff != "" {

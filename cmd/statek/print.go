@@ -147,7 +147,7 @@ func (p *program) printVariables(list []app.Variable) error {
 	for _, v := range list {
 		value := string(v.Value)
 		if v.Refused != "" {
-			value = "not kept: " + v.Refused
+			value = v.Refused
 		}
 		t.row(v.Name, v.Type, strconv.Itoa(v.Bytes), strconv.Itoa(v.Cell), shortened(value, 100))
 	}

@@ -81,7 +81,7 @@ func (r *run) execute(ctx context.Context) ([]jobs.Effect, error) {
 	if errors.As(err, &diverged) {
 		return d.end(ctx, jsvm.Step{State: jsvm.Aborted, Err: &jsvm.Error{
 			Name: "DivergedError", Code: "diverged",
-			Message: diverged.Error() + "; the cell is not run again. Its variables are as they were before it; the calls listed above have been made",
+			Message: diverged.Error() + "\nThe cell is not run again. Its variables are as they were before it; the calls listed above have been made",
 		}})
 	}
 	return nil, err

@@ -63,6 +63,7 @@ func (d *drive) replay(ctx context.Context) (jsvm.Step, error) {
 			hashes[ev.After] = ev.Hash
 		case jobs.Console:
 			d.recorded += len(ev.Lines)
+			cell.Printed = append(cell.Printed, ev.Lines...)
 		case jobs.CallSettled:
 			deliveries = append(deliveries, delivery(ev, true))
 		}

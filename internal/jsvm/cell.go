@@ -20,6 +20,8 @@ type openCell struct {
 	open    int // calls that have not settled
 	tools   int // those of them that are not waits
 	results int
+	// delivered counts the results that the cell has been given.
+	delivered int
 
 	console    *console
 	rejections []rejection
@@ -44,6 +46,7 @@ type rejection struct {
 
 func newOpenCell(cell Cell, limits Limits) *openCell {
 	c := &openCell{recorded: cell.Recorded, calls: map[int]*pendingCall{}, console: newConsole(limits.ConsoleBytes), hash: &runningHash{}}
+	c.console.expected = cell.Printed
 	c.hash.add("cell", fmt.Sprint(cell.Number), cell.Source, fmt.Sprint(cell.Seed), fmt.Sprint(cell.Now))
 	return c
 }
@@ -70,9 +73,9 @@ func (s *session) step() (Step, error) {
 	c := s.cell
 	state := s.state()
 	if state != Pending && c.made < len(c.recorded) {
-		return Step{}, s.fail(&DivergedError{
+		return Step{}, s.fail(c.divergence(&DivergedError{
 			Call: c.made + 1, Want: describeCall(c.recorded[c.made]), Got: "the cell ended as " + string(state),
-		})
+		}))
 	}
 	if state == Pending {
 		out := c.step()
@@ -145,10 +148,4 @@ func (s *session) reportRejections() {
 	}
 }
 
-func describeCall(c Call) string {
-	args := string(c.Args)
-	if len(args) > 300 {
-		args = args[:300] + "…"
-	}
-	return c.Name + args
-}
+func describeCall(c Call) string { return c.Name + string(c.Args) }

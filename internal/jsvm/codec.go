@@ -22,18 +22,9 @@ import (
 // dollar sign is a tag; a user's object that looks like one is written as {"$object":{…}}, so nothing
 // collides. Text from outside that is not such a row is never searched for tags.
 //
-//	{"$undefined":1} {"$number":"NaN"} {"$bigint":"12"} {"$symbol":"iterator"} {"$symbolFor":"key"}
-//	{"$units":[55296]}                  text that is no valid Unicode
-//	{"$native":["Math","max"]}          a built-in
-//	{"$ref":["x"]} {"$ref":["x",3]}     the value of variable x, or the object with "$id":3 in its row
-//	{"$date":ms|null} {"$regexp":[source,flags,lastIndex]} {"$map":[[k,v]]} {"$set":[v]} {"$array":[…]}
-//	{"$sparse":length} {"$buffer":base64} {"$view":[type,buffer,offset,length]} {"$error":"TypeError"}
-//	{"$function":source,"$kind":…} {"$classSource":source,"$super":…} {"$prototypeOf":function}
-//
-// with, where needed, "$id", "$class" (instance of), "$proto", "$props", "$symbols", "$attrs" (w, e, c)
-// and "$ext" (fixed, sealed, frozen). Shared references work across variables: an object belongs to the
-// first variable, by name, that reaches it, and others refer to it. "more" holds what is nested too deep
-// for Postgres' own JSON parser.
+// The table of tags is in docs/sql.md. Shared references work across variables: an object belongs to the first
+// variable, by name, that reaches it, and others refer to it. "more" holds what is nested too deep for Postgres'
+// own JSON parser.
 //
 // Functions and classes are kept by source. The resolver knows which of them need nothing but globals; a
 // class is noted when it is declared, so later patches to it are seen. Everything is read through
@@ -68,6 +59,7 @@ func (s *session) Changes(ctx context.Context) (Changes, error) {
 	}
 	var out Changes
 	s.vm.ClearInterrupt()
+	s.layout.idle(s.vm)
 	err := safely(func() error {
 		var err error
 		out, err = s.changes()
@@ -146,7 +138,7 @@ func (s *session) variables(g *graph, before *pristine, out *Changes) []*variabl
 	var notes []string
 	values := s.layout.values(global)
 	for key, v := range values {
-		name := key.String()
+		name := rowName(key)
 		switch {
 		case v == nil:
 			notes = append(notes, "deleting the built-in '"+name+"' is not kept")

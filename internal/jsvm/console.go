@@ -16,6 +16,10 @@ type console struct {
 	kept    int
 	dropped int
 	bytes   int
+
+	expected []string // what a run that is repeated printed
+	printed  int
+	differs  string // the first line that is another one
 }
 
 func newConsole(limit int) *console { return &console{half: max(limit/2, 1)} }
@@ -25,6 +29,7 @@ func (c *console) add(line string) {
 	if c.head+len(line)+1 <= c.half && len(c.tail) == 0 && c.dropped == 0 {
 		c.head += len(line) + 1
 		c.lines = append(c.lines, line)
+		c.compare(line)
 		return
 	}
 	c.tail = append(c.tail, line)
@@ -36,6 +41,14 @@ func (c *console) add(line string) {
 		c.dropped++
 		c.tail = c.tail[1:]
 	}
+}
+
+func (c *console) compare(line string) {
+	if c.printed < len(c.expected) && c.differs == "" && c.expected[c.printed] != line {
+		want, got := window(c.expected[c.printed], line)
+		c.differs = fmt.Sprintf("line %d was %q, now %q", c.printed+1, want, got)
+	}
+	c.printed++
 }
 
 // take returns the lines that are due.

@@ -3,31 +3,10 @@ package jsvm_test
 import (
 	"context"
 	"encoding/json"
-	"os"
-	"strings"
 	"testing"
 
 	"statek/internal/jsvm"
 )
-
-// corpusGroup is one entry of testdata/cells.json: cells that run one after the other.
-type corpusGroup struct {
-	Name  string
-	Cells []struct{ Source, Want string }
-}
-
-func corpus[T any](t *testing.T, file string) []T {
-	t.Helper()
-	text, err := os.ReadFile("testdata/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []T
-	if err := json.Unmarshal(text, &out); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
 
 // grants are two tools that give their first argument back.
 var grants = []jsvm.Grant{{Name: "fetchIt"}, {Name: "search"}}
@@ -94,26 +73,4 @@ func outcome(step jsvm.Step) string {
 		return "undefined"
 	}
 	return step.Echo
-}
-
-func matches(want, got string) bool {
-	if text, ok := strings.CutPrefix(want, "!"); ok {
-		return strings.HasPrefix(got, "!") && strings.Contains(got, text)
-	}
-	return want == got
-}
-
-func TestCorpusInOneSession(t *testing.T) {
-	t.Parallel()
-	for _, group := range corpus[corpusGroup](t, "cells.json") {
-		t.Run(group.Name, func(t *testing.T) {
-			t.Parallel()
-			s := open(t, jsvm.Setup{Limits: jsvm.Limits{AllowEval: strings.Contains(group.Name, "eval")}})
-			for _, cell := range group.Cells {
-				if got := outcome(run(t, s, cell.Source)); !matches(cell.Want, got) {
-					t.Errorf("%s\n got %s\nwant %s", cell.Source, got, cell.Want)
-				}
-			}
-		})
-	}
 }

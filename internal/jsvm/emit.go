@@ -143,7 +143,7 @@ func (e *emitter) primitive(v goja.Value) string {
 		return e.tag(e.g.symbol(sym))
 	}
 	text := e.g.quoted(v)
-	if str, ok := v.(goja.String); ok && strings.Contains(text, `\ud`) {
+	if str, ok := v.(goja.String); ok && !wellFormed(str) {
 		// Lone surrogates: JSON could escape them, but parsers replace them.
 		return e.tag(`{"$units":[` + e.list(str.Length(), func(i int) string { return strconv.Itoa(int(str.CharAt(i))) }) + "]}")
 	}
@@ -170,7 +170,7 @@ func (e *emitter) inline(n *node, id, depth int) string {
 	return e.tag("{" + main + rest + "}")
 }
 
-// main writes what makes the object: {…}, […] or "$tag":….
+// main writes what makes the object: {…}, […] or a tag and its payload.
 func (e *emitter) main(n *node, depth int) string {
 	switch n.kind {
 	case "Object":
@@ -226,12 +226,12 @@ func (e *emitter) list(n int, item func(int) string) string {
 	return b.String()
 }
 
-// object writes properties with string keys.
+// object writes properties with keys that JSON can have.
 func (e *emitter) object(props []edge, depth int) string {
 	var b strings.Builder
 	b.WriteByte('{')
 	for _, p := range props {
-		if _, isSymbol := p.key.(*goja.Symbol); isSymbol {
+		if p.odd {
 			continue
 		}
 		if b.Len() > 1 {
@@ -261,7 +261,7 @@ func (e *emitter) array(n *node, depth int) string {
 }
 
 func isElement(n *node, p edge) bool {
-	if _, isSymbol := p.key.(*goja.Symbol); isSymbol {
+	if p.odd {
 		return false
 	}
 	i, err := strconv.Atoi(p.key.String())
@@ -309,23 +309,23 @@ func (e *emitter) rest(n *node, id, depth int) string {
 	return b.String()
 }
 
-// details writes symbol keys, attributes and extensibility.
+// details writes other keys, attributes and extensibility.
 func (e *emitter) details(props []edge, ext string, depth int) string {
-	var symbols, attrs []string
+	var keys, attrs []string
 	usual := map[string]string{"frozen": "e", "sealed": "we"}[ext]
 	if usual == "" {
 		usual = defaultAttrs
 	}
 	for _, p := range props {
-		if sym, ok := p.key.(*goja.Symbol); ok {
-			symbols = append(symbols, "["+e.g.symbol(sym)+","+e.slot(p.to, depth+2)+","+quote(p.attrs)+"]")
+		if p.odd {
+			keys = append(keys, "["+e.primitive(p.key)+","+e.slot(p.to, depth+2)+","+quote(p.attrs)+"]")
 		} else if p.attrs != usual {
 			attrs = append(attrs, e.g.quoted(p.key)+":"+quote(p.attrs))
 		}
 	}
 	out := ""
-	if len(symbols) > 0 {
-		out += `,"$symbols":[` + strings.Join(symbols, ",") + "]"
+	if len(keys) > 0 {
+		out += `,"$keys":[` + strings.Join(keys, ",") + "]"
 	}
 	if len(attrs) > 0 {
 		out += `,"$attrs":{` + strings.Join(attrs, ",") + "}"

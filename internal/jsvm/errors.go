@@ -25,6 +25,7 @@ func (s *session) errorOf(v goja.Value) *Error {
 
 // errorData reads an error's parts along its prototypes, without running getters.
 func (js *intrinsics) errorData(o *goja.Object) *Error {
+	js.settleStack(o)
 	text := func(name string) string {
 		for p := o; p != nil && js.kind(p) != "Proxy"; p = p.Prototype() {
 			if v := js.data(p, name); v != nil {

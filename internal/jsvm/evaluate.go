@@ -82,7 +82,7 @@ func (s *session) runText(source string) goja.Value {
 	if err != nil {
 		panic(s.makeError("SyntaxError", err.Error(), ""))
 	}
-	r := newResolver(source)
+	r := newResolver(program.File)
 	r.script(program)
 	s.register(r.callables)
 	compiled, err := goja.CompileAST(program, true)

@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"statek/internal/jsvm"
+	"statek/internal/jsvm/jsvmtest"
 )
 
 // FuzzAnalyze feeds arbitrary text to the scan, the parsers, the resolver and the rewriter: any text is
@@ -32,4 +35,30 @@ func FuzzAnalyze(f *testing.F) {
 			t.Errorf("%q: error at %d:%d", source, syntax.Line, syntax.Column)
 		}
 	})
+}
+
+// FuzzReplays draws programs for as long as it is let: see jsvmtest.Replays.
+func FuzzReplays(f *testing.F) {
+	m := jsvm.NewInProcess()
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { jsvmtest.Replay(t, m, rapid.Bool().Draw(t, "lowered")) }))
+}
+
+// FuzzRestore opens sessions with rows that no codec wrote: a value or an error, and nothing else.
+func FuzzRestore(f *testing.F) {
+	for _, row := range jsvmtest.HostileRows {
+		f.Add(row)
+	}
+	m := jsvm.NewInProcess()
+	f.Fuzz(func(t *testing.T, row string) {
+		if len(row) > 4000 {
+			t.Skip("long rows only slow the search down")
+		}
+		jsvmtest.Hostile(t, m, row)
+	})
+}
+
+// FuzzGraphs draws object graphs for as long as it is let.
+func FuzzGraphs(f *testing.F) {
+	m := jsvm.NewInProcess()
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { jsvmtest.Graph(t, m) }))
 }

@@ -54,6 +54,7 @@ type node struct {
 // edge is one own property.
 type edge struct {
 	key   goja.Value
+	odd   bool   // no member of a JSON object: a symbol, a text that is no valid Unicode, or what follows one
 	attrs string // "wec" by default
 	to    slot
 }
@@ -109,8 +110,6 @@ func (g *graph) symbol(sym *goja.Symbol) string {
 	return ""
 }
 
-func (g *graph) quoted(v goja.Value) string { return g.js.must(g.js.stringify, v).String() }
-
 func (g *graph) readAll() {
 	for len(g.queue) > 0 {
 		n := g.queue[0]
@@ -119,23 +118,33 @@ func (g *graph) readAll() {
 	}
 }
 
+// fleeting are kinds of objects that cannot be kept, and what to do instead.
+var fleeting = map[string]string{
+	"Proxy":           "is a Proxy; keep the plain data behind it",
+	"Promise":         "is a promise; await it and keep the result",
+	"Generator":       "is a generator; keep an array of what it gives",
+	"Iterator":        "is a running iterator; keep an array of what it gives",
+	"boxed primitive": "is a boxed primitive; keep the value itself, without Object(…)",
+	"Arguments":       "is an arguments object; make it an array: [...arguments]",
+}
+
 func (g *graph) read(n *node) {
 	o := n.object
 	n.kind = g.js.kind(o)
-	if n.kind == "Proxy" {
-		n.reason = "is a Proxy; keep the plain data behind it"
+	if n.kind == "Proxy" { // asking it anything else would run its traps
+		n.reason = fleeting[n.kind]
 		return
 	}
 	if path := g.native(o, n.kind); path != nil {
 		n.kind, n.native = "native", path
 		return
 	}
+	if n.reason = fleeting[n.kind]; n.reason != "" {
+		return
+	}
 	switch n.kind {
 	case "Function":
 		g.readFunction(n)
-		return
-	case "Promise":
-		n.reason = "is a promise; await it and keep the result"
 		return
 	case "Object":
 		if f := g.prototypeOwner(o); f != nil {
@@ -153,6 +162,10 @@ func (g *graph) read(n *node) {
 	case "RegExp":
 		n.text, n.flags = g.js.regexp(o)
 	case "Error":
+		if !g.js.settleStack(o) {
+			n.reason = "is a closed error whose name or message is computed; keep its text instead"
+			return
+		}
 	case "ArrayBuffer":
 	case "DataView":
 		g.view(n)
@@ -169,6 +182,9 @@ func (g *graph) read(n *node) {
 			return n.kind == "Array" && p.name == "length" || strings.HasSuffix(n.kind, "Array") && n.kind != "Array" && isIndex(p.name)
 		})
 		g.extensible(n)
+		if n.asyncGenerator() {
+			n.reason = "is a running async generator; keep an array of what it gives"
+		}
 	}
 	if n.kind == "Error" {
 		g.stack(n)
@@ -180,6 +196,7 @@ func (g *graph) stack(n *node) {
 	for i, p := range n.props {
 		if p.key.String() == "stack" && p.to.node == nil && goja.IsString(p.to.value) {
 			p.to.value = g.js.vm.ToValue(cleanStack(p.to.value.String()))
+			p.odd = false // it goes before what may be
 			n.props = slices.Insert(slices.Delete(n.props, i, i+1), 0, p)
 			return
 		}
@@ -205,73 +222,6 @@ func (g *graph) view(n *node) {
 	}
 	n.entries = [][2]slot{{g.slot(v.buffer), {value: g.js.vm.ToValue(v.offset)}}}
 	n.number = g.js.vm.ToValue(v.length)
-}
-
-// props reads own properties; accessors cannot be kept.
-func (g *graph) props(n *node, o *goja.Object, skip func(property) bool) []edge {
-	var out []edge
-	for _, key := range g.js.keys(o) {
-		p, ok := g.js.own(o, key)
-		if !ok || skip(p) {
-			continue
-		}
-		if sym, isSymbol := key.(*goja.Symbol); isSymbol && g.symbol(sym) == "" {
-			n.reason = "has a property under a symbol of its own; use Symbol.for(name) or a string"
-			return nil
-		}
-		if strings.Contains(p.name, "\ufffd") {
-			n.reason = "has a key that is no valid Unicode; use another key"
-			return nil
-		}
-		if p.accessor {
-			n.reason = "has the accessor property '" + p.name + "'; use a method, or a plain value"
-			return nil
-		}
-		out = append(out, edge{key: key, attrs: attrsOf(p), to: g.slot(p.value)})
-	}
-	return out
-}
-
-func attrsOf(p property) string {
-	s := ""
-	if p.writable {
-		s += "w"
-	}
-	if p.enumerable {
-		s += "e"
-	}
-	if p.configurable {
-		s += "c"
-	}
-	return s
-}
-
-// extensible finds out whether an object is frozen, sealed or just closed.
-func (g *graph) extensible(n *node) {
-	if g.js.must(g.js.isExtensible, n.object).ToBoolean() {
-		if n.kind == "Array" {
-			if p, ok := g.js.ownNamed(n.object, "length"); ok && !p.writable {
-				n.reason = "is an array with a read-only length; freeze it, or leave it open"
-			}
-		}
-		return
-	}
-	n.ext = "frozen"
-	for _, e := range n.props {
-		if strings.Contains(e.attrs, "c") {
-			n.ext = "fixed"
-			return
-		}
-		if strings.Contains(e.attrs, "w") {
-			n.ext = "sealed"
-		}
-	}
-	if p, ok := g.js.ownNamed(n.object, "length"); n.kind == "Array" && ok && p.writable && n.ext == "frozen" {
-		n.ext = "fixed"
-		if len(n.props) > 0 {
-			n.ext = "sealed"
-		}
-	}
 }
 
 // prototype classifies an object's prototype: the usual one, null, a class's, or another object.
@@ -304,10 +254,29 @@ func (g *graph) prototype(n *node) {
 			n.text = path[0]
 			return
 		}
+		if g.s.values.lazy[path[0]] == nil { // a class of JavaScript, whose state is in internal slots that we know
+			n.proto = g.slot(proto)
+			return
+		}
 		n.reason = fmt.Sprintf("is a %s object; keep its plain data (such as its text) instead", strings.TrimSuffix(strings.Join(path, "."), ".prototype"))
 		return
 	}
 	n.proto = g.slot(proto)
+}
+
+// asyncGenerator recognizes what esbuild makes of one: an object with its three methods.
+func (n *node) asyncGenerator() bool {
+	if n.kind != "Object" || len(n.props) != 4 {
+		return false
+	}
+	found := 0
+	for _, p := range n.props {
+		switch text := p.key.String(); {
+		case text == "next" || text == "throw" || text == "return" || strings.HasSuffix(text, "Symbol.asyncIterator"):
+			found++
+		}
+	}
+	return found == len(n.props)
 }
 
 // iterator names the running state that an object with this prototype stands for.

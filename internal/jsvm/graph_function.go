@@ -29,6 +29,8 @@ func (g *graph) readFunction(n *node) {
 		n.reason = "is a method that uses super; use a class"
 	case computedName(src):
 		n.reason = "is a method with a computed name; give it a plain one"
+	case !src.remakeable():
+		n.reason = "is a function whose text cannot be told from what is around it; write it on lines of its own"
 	default:
 		g.readPlainFunction(n)
 	}
@@ -36,8 +38,19 @@ func (g *graph) readFunction(n *node) {
 
 // computedName: making the method again would evaluate the name.
 func computedName(c *callable) bool {
-	text := strings.TrimLeft(strings.TrimPrefix(c.source, "async"), " *\n\t")
-	return c.kind == kindMethod && strings.HasPrefix(text, "[")
+	if text := strings.TrimLeft(strings.TrimPrefix(c.source, "async"), " *\n\t"); c.kind != kindMethod || !strings.HasPrefix(text, "[") {
+		return false
+	}
+	_, body, err := functionLiteral(c.source, true)
+	if err != nil {
+		return true
+	}
+	literal, ok := body.(*ast.ObjectLiteral)
+	if !ok {
+		return true
+	}
+	p, ok := literal.Value[0].(*ast.PropertyKeyed)
+	return !ok || !wellKnown(p.Key)
 }
 
 func (g *graph) readPlainFunction(n *node) {
@@ -79,6 +92,8 @@ func (g *graph) readClass(n *node) {
 	switch {
 	case note == nil:
 		n.reason = "is a class that is not declared at the top level; declare it there with class Name {…}"
+	case !n.source.remakeable():
+		n.reason = "is a class whose text cannot be told from what is around it; write it on lines of its own"
 	case static:
 		n.reason = "is a class with private static members; use plain static fields, or a variable"
 	case slices.ContainsFunc(class.Body, computedElement):
@@ -115,14 +130,19 @@ func computedElement(el ast.ClassElement) bool {
 	default:
 		return false
 	}
+	return !wellKnown(key)
+}
+
+// wellKnown tells computed names that are the same whenever they are computed: [5], ['a b'], [Symbol.iterator].
+func wellKnown(key ast.Expression) bool {
 	switch k := key.(type) {
 	case *ast.StringLiteral, *ast.NumberLiteral:
-		return false
+		return true
 	case *ast.DotExpression:
 		id, ok := k.Left.(*ast.Identifier)
-		return !ok || id.Name != "Symbol"
+		return ok && (id.Name == "Symbol" || id.Name == hiddenSymbol)
 	}
-	return true
+	return false
 }
 
 func (g *graph) superclass(n *node, proto *goja.Object) bool {

@@ -2,6 +2,7 @@ package jsvm
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/dop251/goja"
@@ -26,7 +27,7 @@ func (g *graph) refusal(root slot) string {
 			if at.path == "" {
 				return "it " + at.node.reason
 			}
-			return "its part " + strings.TrimPrefix(at.path, ".") + " " + at.node.reason
+			return "its part " + strings.TrimLeft(at.path, ". ") + " " + at.node.reason
 		}
 		at.node.each(func(label string, to slot) {
 			if to.node != nil && !seen[to.node] {
@@ -45,22 +46,46 @@ func (g *graph) refusal(root slot) string {
 // each visits what a node refers to.
 func (n *node) each(f func(label string, to slot)) {
 	if n.class != nil {
-		f("'s class", slot{node: n.class})
+		f(" class", slot{node: n.class})
 	}
-	f("'s prototype", n.proto)
+	f(" prototype", n.proto)
 	for _, list := range [][]edge{n.props, n.patches} {
 		for _, e := range list {
-			label := "." + e.key.String()
-			if n.kind == "Array" {
-				label = "[" + e.key.String() + "]"
-			}
-			f(label, e.to)
+			f(pathTo(e.key), e.to)
 		}
 	}
 	for i, e := range n.entries {
 		f(fmt.Sprintf(" key %d", i+1), e[0])
-		f(fmt.Sprintf(" entry %d", i+1), e[1])
+		if key := e[0].value; n.kind == "Map" && key != nil && (goja.IsString(key) || goja.IsNumber(key)) {
+			f(".get("+shown(key)+")", e[1])
+		} else {
+			f(fmt.Sprintf(" value %d", i+1), e[1])
+		}
 	}
+}
+
+// pathTo writes how code would reach a property.
+func pathTo(key goja.Value) string {
+	if sym, ok := key.(*goja.Symbol); ok {
+		return "[" + sym.String() + "]"
+	}
+	text := key.String()
+	switch {
+	case isIndex(text):
+		return "[" + text + "]"
+	case identifier.MatchString(text):
+		return "." + text
+	}
+	return "[" + quote(text) + "]"
+}
+
+var identifier = regexp.MustCompile(`^[\pL_$][\pL\pN_$]*$`)
+
+func shown(key goja.Value) string {
+	if goja.IsString(key) {
+		return quote(key.String())
+	}
+	return key.String()
 }
 
 // typeOf describes a value for people.

@@ -132,7 +132,7 @@ func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
 		return value
 	}
 	if want := c.recorded[made.ID-1]; want.Name != made.Name || string(want.Args) != string(made.Args) {
-		c.diverged = &DivergedError{Call: made.ID, Want: describeCall(want), Got: describeCall(made)}
+		c.diverged = c.divergence(divergedCall(want, made))
 		s.vm.Interrupt(c.diverged)
 	}
 	return value

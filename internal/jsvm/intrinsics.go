@@ -18,8 +18,8 @@ type intrinsics struct {
 	vm     *goja.Runtime
 	layout *layout
 
-	describe, ownKeys, isExtensible, preventExtensions, stringify, parse, keyFor, symbolFor goja.Callable
-	toSource, mapForEach, mapSet, setForEach, setAdd, getTime, source, hiddenPrototypes     goja.Callable
+	describe, ownKeys, isExtensible, preventExtensions, stringify, parse, keyFor, symbolFor             goja.Callable
+	defineProperty, toSource, mapForEach, mapSet, setForEach, setAdd, getTime, source, hiddenPrototypes goja.Callable
 
 	constructors map[string]*goja.Object
 	wrappers     []*goja.Object // what the prelude put in the place of built-ins
@@ -81,6 +81,7 @@ func (js *intrinsics) capture(o *goja.Object) error {
 	for v := take(); v != nil; v = take() {
 		js.wrappers = append(js.wrappers, v.ToObject(js.vm))
 	}
+	js.defineProperty, _ = goja.AssertFunction(js.vm.GlobalObject().Get("Reflect").ToObject(js.vm).Get("defineProperty"))
 	js.objectProto = js.vm.NewObject().Prototype()
 	js.arrayProto = js.vm.NewArray().Prototype()
 	js.functionProto = js.constructors["Map"].Prototype()
@@ -140,6 +141,8 @@ func (js *intrinsics) kind(v goja.Value) string {
 		return "Function"
 	case class != "Object":
 		return class
+	case hiddenKinds[js.layout.kindOf(o)] != "":
+		return hiddenKinds[js.layout.kindOf(o)]
 	case export == listType:
 		return "Set"
 	case export != plainType:
@@ -151,18 +154,14 @@ func (js *intrinsics) kind(v goja.Value) string {
 		}
 		return class
 	}
-	if proto := o.Prototype(); proto == nil || proto == js.objectProto {
-		return class
-	}
-	switch js.layout.kindOf(o) { // goja gives these the class of plain objects
-	case "weakMapObject":
-		return "WeakMap"
-	case "weakSetObject":
-		return "WeakSet"
-	case "dataViewObject":
-		return "DataView"
-	}
 	return class
+}
+
+// hiddenKinds are objects to which goja gives the class of plain ones although they hold more.
+var hiddenKinds = map[string]string{
+	"weakMapObject": "WeakMap", "weakSetObject": "WeakSet", "dataViewObject": "DataView", "primitiveValueObject": "boxed primitive",
+	"generatorObject": "Generator", "arrayIterObject": "Iterator", "mapIterObject": "Iterator", "setIterObject": "Iterator",
+	"stringIterObject": "Iterator", "regExpStringIterObject": "Iterator",
 }
 
 // constructorName is what goja calls a built-in constructor.

@@ -98,6 +98,8 @@ type Cell struct {
 	// Recorded are the calls that the cell is known to have made, in program order. While the cell is
 	// replayed each call must equal its record; Step.Calls holds only calls beyond them.
 	Recorded []Call
+	// Printed are the console lines that the cell is known to have printed. They only explain a divergence.
+	Printed []string
 }
 
 // Call is one host call made by a cell. Calls are numbered from 1 in program order.
@@ -210,15 +212,18 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("SyntaxError: %s (%d:%d)", e.Message, e.Line, e.Column)
 }
 
-// DivergedError: replaying the recorded calls did not lead where it led before.
+// DivergedError: replaying the recorded calls did not lead where it led before. Its text has several lines and
+// at most 2 kB.
 type DivergedError struct {
-	Call      int
+	// Call is the call that was made, or whose result was to be delivered, when it was noticed; Delivered is how
+	// many results the cell had been given by then.
+	Call, Delivered int
+	// Want is what was recorded: a call with its arguments, or a state; Got is what came instead.
 	Want, Got string
-}
-
-// Error implements error.
-func (e *DivergedError) Error() string {
-	return fmt.Sprintf("replay diverged at call %d: recorded %s, now %s", e.Call, e.Want, e.Got)
+	// Where is the first place at which the arguments differ.
+	Where string
+	// Console is the first printed line that differs, when Cell.Printed was given.
+	Console string
 }
 
 // ErrUnavailable: cells cannot be run here now, for no fault of theirs. The same may work later, or elsewhere.

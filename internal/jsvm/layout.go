@@ -17,6 +17,7 @@ import (
 // once per machine, and checked; with a goja that is made differently no session opens.
 // It only reads, except that wrap changes what a built-in runs.
 type layout struct {
+	stacks     idleFields
 	self       int     // field of goja.Object
 	global     uintptr // of Runtime.global
 	intrinsics []intrinsicField
@@ -34,6 +35,8 @@ type shape struct {
 	name                                              string
 	values, symbols, extensible, code, program        int
 	elements, buffer, constructor, length, from, size int // of a view
+	named                                             int // properties of an array that are no elements
+	frames, stacked                                   int // of an error: its stack, and whether it is a property
 }
 
 // rawProperty mirrors goja.valueProperty, rawEntry goja.mapEntry.
@@ -79,6 +82,9 @@ func newLayout() (*layout, error) {
 	if s.values < 0 || s.symbols < 0 || s.extensible < 0 || fn.code < 0 {
 		return nil, fmt.Errorf("%w: objects", errLayout)
 	}
+	if err := l.findIdle(); err != nil {
+		return nil, err
+	}
 	return l, l.checkSymbols(vm)
 }
 
@@ -122,7 +128,7 @@ func mirrors(ours, theirs reflect.Type) bool {
 func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
 	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem()
 	if impl.Kind() != reflect.Pointer {
-		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, buffer: -1, elements: -1}, nil
+		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, buffer: -1, elements: -1, named: -1, frames: -1, stacked: -1}, nil
 	}
 	t := impl.Type()
 	if s, ok := l.shapes.Load(t); ok {
@@ -134,6 +140,11 @@ func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
 	s.code = offset(t.Elem(), "f", reflect.TypeFor[func(goja.FunctionCall) goja.Value]())
 	s.program = offset(t.Elem(), "prg", reflect.TypeFor[*goja.Program]())
 	s.elements = offset(t.Elem(), "values", reflect.TypeFor[[]goja.Value]())
+	s.named = -1
+	if base, ok := t.Elem().FieldByName("baseObject"); ok && s.elements >= 0 && len(base.Index) == 1 {
+		s.named = int(base.Offset) + offset(base.Type, "values", reflect.TypeFor[map[unistring.String]goja.Value]())
+	}
+	s.frames, s.stacked = offset(t.Elem(), "stack", reflect.TypeFor[[]goja.StackFrame]()), offset(t.Elem(), "stackPropAdded", reflect.TypeFor[bool]())
 	number := reflect.TypeFor[int]()
 	s.buffer, s.constructor = offset(t.Elem(), "viewedArrayBuf", nil), offset(t.Elem(), "defaultCtor", reflect.TypeFor[*goja.Object]())
 	s.length, s.from, s.size = offset(t.Elem(), "length", number), offset(t.Elem(), "offset", number), offset(t.Elem(), "elemSize", number)
@@ -277,6 +288,12 @@ func (l *layout) elements(o *goja.Object) ([]goja.Value, bool) {
 		return nil, false
 	}
 	return *(*[]goja.Value)(unsafe.Add(at, s.elements)), true
+}
+
+// bare tells arrays that have no properties but their elements and their length.
+func (l *layout) bare(o *goja.Object) bool {
+	s, at := l.shape(o)
+	return s.named >= 0 && len(*(*map[unistring.String]goja.Value)(unsafe.Add(at, s.named))) == 1
 }
 
 // wrap makes a built-in function look at its call before it runs.

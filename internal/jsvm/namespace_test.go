@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"statek/internal/jsvm"
+	"statek/internal/jsvm/jsvmtest"
 )
 
 func objectGrants() []jsvm.Grant {
@@ -161,7 +162,7 @@ func TestNamespaceIsFixed(t *testing.T) {
 		"let x; try { objects.x() } catch (e) { x = e.name } x": "TypeError",
 	} {
 		s := open(t, jsvm.Setup{Grants: objectGrants()})
-		if got := outcome(run(t, s, source)); !matches(want, got) {
+		if got := outcome(run(t, s, source)); !jsvmtest.Matches(want, got) {
 			t.Errorf("%s: got %q, want %q", source, got, want)
 		}
 	}

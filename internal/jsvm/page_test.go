@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"statek/internal/jsvm"
+	"statek/internal/jsvm/jsvmtest"
 )
 
 // TestPageIsTrue runs the examples of docs/javascript.md: each line that ends in an arrow ends a cell, and the
@@ -27,7 +28,7 @@ func TestPageIsTrue(t *testing.T) {
 				continue
 			}
 			checked++
-			if got := outcome(run(t, s, cell)); !matches(strings.Replace(want, "! ", "!", 1), got) {
+			if got := outcome(run(t, s, cell)); !jsvmtest.Matches(strings.Replace(want, "! ", "!", 1), got) {
 				t.Errorf("%s got %s\nwant %s", cell, got, want)
 			}
 			cell = ""

@@ -158,7 +158,7 @@ func (p *parsed) unwrap(length int) bool {
 // The compiler computes what is constant, so BigInts are bounded and long chains cut first.
 func checkEarly(p *parsed, text string) error {
 	if p.long || strings.Contains(text, "**") || strings.Contains(text, "<<") {
-		r := newResolver(text)
+		r := newResolver(p.program.File)
 		r.script(p.program)
 	}
 	_, err := compileProgram(p.program)

@@ -16,7 +16,7 @@ func PlainVariable(name string, value []byte) (Variable, error) {
 	if bytes.HasPrefix(plain, []byte(`{"$row":`)) { // the codec's own form; a space makes it the user's
 		plain = append([]byte("{ "), plain[1:]...)
 	}
-	return Variable{Name: name, Value: plain, Type: jsonType(plain)}, nil
+	return Variable{Name: escapeName(name), Value: plain, Type: jsonType(plain)}, nil
 }
 
 func jsonType(raw []byte) string {

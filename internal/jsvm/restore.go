@@ -3,6 +3,7 @@ package jsvm
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ type restorer struct {
 	rows  map[string]goja.Value   // the parsed text of each row
 	ids   map[string]*goja.Object // row#id → its text
 	made  map[*goja.Object]goja.Value
+	open  map[*goja.Object]bool // being made
 	queue []func() error
 	err   error
 
@@ -25,7 +27,7 @@ type restorer struct {
 }
 
 func (s *session) restore(variables []Variable) error {
-	r := &restorer{s: s, js: s.js, rows: map[string]goja.Value{}, ids: map[string]*goja.Object{}, made: map[*goja.Object]goja.Value{}, builtins: map[string]goja.Value{}, plain: map[string]bool{}}
+	r := &restorer{s: s, js: s.js, rows: map[string]goja.Value{}, ids: map[string]*goja.Object{}, made: map[*goja.Object]goja.Value{}, open: map[*goja.Object]bool{}, builtins: map[string]goja.Value{}, plain: map[string]bool{}}
 	for _, v := range variables {
 		if v.Refused != "" {
 			continue
@@ -80,21 +82,35 @@ func (r *restorer) define(v Variable) error {
 	if r.err != nil {
 		return r.err
 	}
-	return global.DefineDataProperty(v.Name, value, goja.ToFlag(!constant), goja.FLAG_TRUE, goja.FLAG_TRUE)
+	attrs := "ec"
+	if !constant {
+		attrs = defaultAttrs
+	}
+	if key := globalKey(v.Name); !r.js.define(global, key, value, attrs) {
+		return fmt.Errorf("jsvm: define %s", key)
+	}
+	return nil
 }
 
 // poison makes a variable that was not kept say so when it is read; it may be assigned anew.
 func (r *restorer) poison(v Variable) error {
-	s := r.s
+	s, key := r.s, globalKey(v.Name)
 	getter := s.vm.ToValue(func(goja.FunctionCall) goja.Value {
 		panic(s.makeError("ReferenceError", v.Refused, ""))
 	}).(*goja.Object)
 	setter := s.vm.ToValue(func(call goja.FunctionCall) goja.Value {
-		_ = s.vm.GlobalObject().DefineDataProperty(v.Name, call.Argument(0), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
+		s.js.define(s.vm.GlobalObject(), key, call.Argument(0), defaultAttrs)
 		return goja.Undefined()
 	})
 	s.values.poison[v.Name] = getter
-	return s.vm.GlobalObject().DefineAccessorProperty(v.Name, getter, setter, goja.FLAG_TRUE, goja.FLAG_TRUE)
+	d := s.vm.NewObject()
+	for name, part := range map[string]goja.Value{"get": getter, "set": setter, "enumerable": s.vm.ToValue(true), "configurable": s.vm.ToValue(true)} {
+		if err := d.DefineDataProperty(name, part, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE); err != nil {
+			return err
+		}
+	}
+	_, err := r.js.call(r.js.defineProperty, s.vm.GlobalObject(), key, d)
+	return err
 }
 
 // get reads a member of parsed text; what a prototype has does not count.
@@ -142,13 +158,20 @@ func (r *restorer) value(v goja.Value) goja.Value {
 		r.queue = append(r.queue, func() error { return r.fillPlain(o, o.Keys()) })
 		return o
 	}
+	if r.open[o] {
+		return r.broken("it refers to itself where it cannot")
+	}
+	r.open[o] = true
+	defer delete(r.open, o)
 	if tag == "$ref" {
 		return r.reference(o)
 	}
 	made, fill, err := r.make(o, tag)
+	if err == nil && made == nil {
+		err = fmt.Errorf("jsvm: %s in a workspace row is nothing", tag)
+	}
 	if err != nil {
-		r.err = err
-		return goja.Undefined()
+		return r.fail(err)
 	}
 	r.made[o] = made
 	if fill != nil {
@@ -174,23 +197,20 @@ func (r *restorer) fillPlain(o *goja.Object, keys []string) error {
 }
 
 func (r *restorer) reference(o *goja.Object) goja.Value {
-	at, ok := r.get(o, "$ref").(*goja.Object)
-	if !ok {
-		r.err = fmt.Errorf("jsvm: malformed reference in a workspace row")
-		return goja.Undefined()
+	at := r.items(r.get(o, "$ref"))
+	if len(at) < 1 || len(at) > 2 {
+		return r.broken("a reference has %d parts", len(at))
 	}
-	name := r.get(at, "0").String()
-	if id := r.get(at, "1"); id != nil {
-		if target := r.ids[name+"#"+id.String()]; target != nil {
+	name := at[0].String()
+	if len(at) == 2 {
+		if target := r.ids[name+"#"+at[1].String()]; target != nil {
 			return r.value(target)
 		}
-		r.err = fmt.Errorf("jsvm: workspace refers to object %s of variable %s, which is missing", id, name)
-		return goja.Undefined()
+		return r.broken("it refers to object %s of variable %s, which is missing", at[1], name)
 	}
 	target, ok := r.rows[name]
 	if !ok {
-		r.err = fmt.Errorf("jsvm: workspace refers to variable %s, which is missing", name)
-		return goja.Undefined()
+		return r.broken("it refers to variable %s, which is missing", name)
 	}
 	return r.value(target)
 }
@@ -206,10 +226,10 @@ func (r *restorer) make(o *goja.Object, tag string) (v goja.Value, fill func() e
 		f, _ := strconv.ParseFloat(strings.Replace(payload.String(), "Infinity", "Inf", 1), 64)
 		return vm.ToValue(f), nil, nil
 	case "$units":
-		list := payload.ToObject(vm)
-		units := make([]uint16, js.length(list))
-		for i := range units {
-			units[i] = uint16(r.get(list, strconv.Itoa(i)).ToInteger())
+		list := r.items(payload)
+		units := make([]uint16, len(list))
+		for i, unit := range list {
+			units[i] = uint16(unit.ToInteger())
 		}
 		return goja.StringFromUTF16(units), nil, nil
 	case "$bigint":
@@ -222,11 +242,14 @@ func (r *restorer) make(o *goja.Object, tag string) (v goja.Value, fill func() e
 		symbols, _ := r.builtin("Symbol").(*goja.Object)
 		return js.data(symbols, payload.String()), nil, nil
 	case "$native":
+		if len(r.items(payload)) == 0 {
+			return goja.Undefined(), nil, r.err
+		}
 		v, err = r.native(payload.ToObject(vm))
 		return v, nil, err
 	case "$prototypeOf":
 		f, ok := r.value(payload).(*goja.Object)
-		if !ok {
+		if !ok || js.kind(f) != "Function" {
 			return nil, nil, fmt.Errorf("jsvm: prototype of what is no function")
 		}
 		return js.data(f, "prototype"), nil, nil
@@ -249,9 +272,12 @@ func (r *restorer) native(path *goja.Object) (goja.Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		if v := r.get(list.ToObject(r.s.vm), strconv.Itoa(int(r.get(path, "1").String()[0]-'a'))); v != nil {
-			return v, nil
+		if which := r.get(path, "1"); which != nil && len(which.String()) == 1 {
+			if v := r.get(list.ToObject(r.s.vm), strconv.Itoa(int(which.String()[0]-'a'))); v != nil {
+				return v, nil
+			}
 		}
+		return nil, fmt.Errorf("jsvm: unknown built-in in a workspace row")
 	}
 	v := r.builtin(name)
 	for i := 1; i < n; i++ {
@@ -281,7 +307,7 @@ func (r *restorer) builtin(name string) goja.Value {
 
 // shell makes the empty object with the right internal slots.
 func (r *restorer) shell(o *goja.Object, tag string, payload goja.Value) (*goja.Object, error) {
-	vm, ctors := r.s.vm, r.js.constructors
+	vm, js, ctors := r.s.vm, r.js, r.js.constructors
 	switch tag {
 	case "$object":
 		return vm.NewObject(), nil
@@ -297,27 +323,43 @@ func (r *restorer) shell(o *goja.Object, tag string, payload goja.Value) (*goja.
 		}
 		return vm.New(ctors["Date"], payload)
 	case "$regexp":
-		parts := payload.ToObject(vm)
-		return vm.New(ctors["RegExp"], r.get(parts, "0"), r.get(parts, "1"))
+		parts := r.parts(payload, 2)
+		return vm.New(ctors["RegExp"], parts...)
 	case "$error":
 		ctor := ctors["Error"]
-		if c, ok := r.builtin(payload.String()).(*goja.Object); ok && payload.String() != "" {
-			ctor = c
+		if name := payload.String(); strings.HasSuffix(name, "Error") {
+			if c, ok := r.builtin(name).(*goja.Object); ok {
+				ctor = c
+			}
 		}
+		args := []goja.Value{}
 		if payload.String() == "AggregateError" {
-			return vm.New(ctor, vm.NewArray())
+			args = append(args, vm.NewArray())
 		}
-		return vm.New(ctor)
+		made, err := vm.New(ctor, args...)
+		if err != nil {
+			return nil, err
+		}
+		// What a new error has is kept only where it is among the properties, in their order. It goes before
+		// the error gets a prototype whose getters goja would ask for the stack's first line.
+		for _, key := range js.keys(made) {
+			if err := made.Delete(key.String()); err != nil {
+				return nil, err
+			}
+		}
+		return made, nil
 	case "$buffer":
 		b, err := base64.StdEncoding.DecodeString(payload.String())
 		return vm.ToValue(vm.NewArrayBuffer(b)).ToObject(vm), err
 	case "$view":
-		parts := payload.ToObject(vm)
-		ctor, ok := r.builtin(r.get(parts, "0").String()).(*goja.Object)
-		if !ok {
+		parts := r.parts(payload, 4)
+		name := parts[0].String()
+		ctor, ok := r.builtin(name).(*goja.Object)
+		buffer := r.value(parts[1])
+		if !ok || !slices.Contains(viewKinds, name) || js.kind(buffer) != "ArrayBuffer" {
 			return nil, fmt.Errorf("jsvm: unknown view in a workspace row")
 		}
-		return vm.New(ctor, r.value(r.get(parts, "1")), r.get(parts, "2"), r.get(parts, "3"))
+		return vm.New(ctor, buffer, parts[2], parts[3])
 	case "$function":
 		return r.function(o, payload.String())
 	case "$classSource":

@@ -2,6 +2,7 @@ package jsvm
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -90,4 +91,45 @@ func (r *restorer) eachTagged(v goja.Value, f func(tag string, o *goja.Object)) 
 	for _, key := range keys {
 		r.eachTagged(r.get(o, key), f)
 	}
+}
+
+// fail keeps the first reason why the workspace cannot be restored.
+func (r *restorer) fail(err error) goja.Value {
+	if r.err == nil {
+		r.err = err
+	}
+	return goja.Undefined()
+}
+
+func (r *restorer) broken(format string, args ...any) goja.Value {
+	return r.fail(fmt.Errorf("jsvm: a workspace row is broken: "+format, args...)) //nolint:err113 // for people
+}
+
+// items are the members of a list in a row, whatever a broken row has in its place.
+func (r *restorer) items(v goja.Value) []goja.Value {
+	list, ok := v.(*goja.Object)
+	if !ok || list.ClassName() != "Array" {
+		r.broken("there should be a list")
+		return nil
+	}
+	out := make([]goja.Value, r.js.length(list))
+	for i := range out {
+		out[i] = r.get(list, strconv.Itoa(i))
+	}
+	return out
+}
+
+// parts are items of a list that has exactly n.
+func (r *restorer) parts(v goja.Value, n int) []goja.Value {
+	out := r.items(v)
+	if len(out) != n {
+		r.broken("there should be a list of %d, and it has %d", n, len(out))
+		return slices.Repeat([]goja.Value{goja.Undefined()}, n)
+	}
+	return out
+}
+
+var viewKinds = []string{
+	"DataView", "Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array", "Uint16Array", "Int32Array", "Uint32Array",
+	"Float32Array", "Float64Array", "BigInt64Array", "BigUint64Array",
 }

@@ -33,20 +33,13 @@ func (r *restorer) fill(o *goja.Object, tag string, made *goja.Object) error {
 			return err
 		}
 	case "$map", "$set":
-		list := payload.ToObject(vm)
-		for i := range js.length(list) {
-			item := r.get(list, fmt.Sprint(i))
+		for _, item := range r.items(payload) {
 			if tag == "$set" {
 				js.must(js.setAdd, made, r.value(item))
 				continue
 			}
-			pair := item.ToObject(vm)
-			js.must(js.mapSet, made, r.value(r.get(pair, "0")), r.value(r.get(pair, "1")))
-		}
-	case "$error":
-		// An error of our own making has a stack that was not kept unless it is among the properties.
-		if err := made.Delete("stack"); err != nil {
-			return err
+			pair := r.parts(item, 2)
+			js.must(js.mapSet, made, r.value(pair[0]), r.value(pair[1]))
 		}
 	}
 	if props := r.get(o, "$props"); props != nil {
@@ -81,9 +74,13 @@ func (r *restorer) put(to *goja.Object, key, value goja.Value, attrs string) err
 	var err error
 	if sym, ok := key.(*goja.Symbol); ok {
 		err = to.DefineDataPropertySymbol(sym, value, w, c, e)
+	} else if strings.Contains(key.String(), "\ufffd") { // perhaps no valid Unicode
+		if !r.js.define(to, key, value, attrs) {
+			err = errors.New("it cannot be defined")
+		}
 	} else {
 		if old, ok := r.js.own(to, key); ok && !old.configurable { // lastIndex of a RegExp, prototype of a function
-			w, e, c = goja.ToFlag(old.writable), goja.ToFlag(old.enumerable), goja.FLAG_FALSE
+			w, e, c = goja.ToFlag(old.writable && strings.Contains(attrs, "w")), goja.ToFlag(old.enumerable), goja.FLAG_FALSE
 		}
 		err = to.DefineDataProperty(key.String(), value, w, c, e)
 	}
@@ -93,14 +90,18 @@ func (r *restorer) put(to *goja.Object, key, value goja.Value, attrs string) err
 	return nil
 }
 
-// details applies symbols, attributes and extensibility.
+// details applies symbols and other keys that JSON has no place for, attributes and extensibility.
 func (r *restorer) details(o, made *goja.Object) error {
 	vm, js := r.s.vm, r.js
-	if list := r.get(o, "$symbols"); list != nil {
-		symbols := list.ToObject(vm)
-		for i := range js.length(symbols) {
-			entry := r.get(symbols, fmt.Sprint(i)).ToObject(vm)
-			if err := r.put(made, r.value(r.get(entry, "0")), r.value(r.get(entry, "1")), r.get(entry, "2").String()); err != nil {
+	if list := r.get(o, "$keys"); list != nil {
+		for _, item := range r.items(list) {
+			entry := r.parts(item, 3)
+			key := r.value(entry[0])
+			if _, isObject := key.(*goja.Object); isObject {
+				r.broken("a key is an object") // whose toString would be asked
+				continue
+			}
+			if err := r.put(made, key, r.value(entry[1]), entry[2].String()); err != nil {
 				return err
 			}
 		}
@@ -135,17 +136,11 @@ func (r *restorer) details(o, made *goja.Object) error {
 					want += "e"
 				}
 			}
-			if !p.configurable && made.ClassName() != "Array" {
-				continue
-			}
-			if made.ClassName() == "Array" && p.name == "length" && ext != "frozen" {
-				continue
+			if !p.configurable && (!p.writable || strings.Contains(want, "w")) {
+				continue // nothing is left to be taken from it
 			}
 			if err := r.put(made, key, p.value, want); err != nil {
 				return err
-			}
-			if made.ClassName() == "Array" && p.name == "length" {
-				_ = made.DefineDataProperty("length", p.value, goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
 			}
 		}
 	}
@@ -155,40 +150,33 @@ func (r *restorer) details(o, made *goja.Object) error {
 	return nil
 }
 
-const hiddenSuper = "%super"
+// hiddenSuper and hiddenSymbol are what the text of a class or a method takes from the session that makes it.
+const (
+	hiddenSuper  = "%super"
+	hiddenSymbol = "%symbol"
+)
 
 // function makes a function from its source. The text is one literal, checked, so making it runs nothing.
 func (r *restorer) function(o *goja.Object, source string) (*goja.Object, error) {
-	open, end := "((_)=>(", "\n))"
 	method := r.get(o, "$kind") != nil
-	if method {
-		open, end = "((_)=>({", "\n}))"
-	}
-	program, body, err := literal(open + source + end)
+	program, body, err := functionLiteral(source, method)
 	if err != nil {
 		return nil, err
 	}
+	if literal, ok := body.(*ast.ObjectLiteral); ok {
+		bindSymbol(literal.Value[0].(*ast.PropertyKeyed).Key)
+	}
 	hoisted := r.get(o, "$hoisted") != nil
-	switch lit := body.(type) {
-	case *ast.FunctionLiteral:
-		if hoisted && lit.Name != nil {
-			lit.Name = nil
-		}
-	case *ast.ArrowFunctionLiteral:
-	case *ast.ObjectLiteral:
-		if p, ok := lit.Value[0].(*ast.PropertyKeyed); !ok || !method || len(lit.Value) != 1 || p.Computed || p.Kind != ast.PropertyKindMethod {
-			return nil, errors.New("jsvm: source in a workspace row is not a method")
-		}
-	default:
-		return nil, errors.New("jsvm: source in a workspace row is not a function")
+	if lit, ok := body.(*ast.FunctionLiteral); ok && hoisted && lit.Name != nil {
+		lit.Name = nil
 	}
 	made, err := r.run(program, source, hoisted)
 	if err != nil {
 		return nil, err
 	}
 	if method {
-		keys := r.js.keys(made)
-		made, _ = r.js.data(made, keys[0].String()).(*goja.Object)
+		p, _ := r.js.own(made, r.js.keys(made)[0])
+		made, _ = p.value.(*goja.Object)
 	}
 	return made, r.rename(o, made)
 }
@@ -196,24 +184,24 @@ func (r *restorer) function(o *goja.Object, source string) (*goja.Object, error)
 // class makes a class from its source without its static fields and blocks, whose results are kept as
 // data, and with the superclass it had.
 func (r *restorer) class(o *goja.Object, source string) (*goja.Object, error) {
-	program, body, err := literal("((_)=>(" + source + "\n))")
+	program, class, err := classLiteral(source)
 	if err != nil {
 		return nil, err
 	}
-	class, ok := body.(*ast.ClassLiteral)
-	if !ok {
-		return nil, errors.New("jsvm: source in a workspace row is not a class")
-	}
 	keep := *class
+	if slices.ContainsFunc(class.Body, computedElement) || class.SuperClass != nil && r.get(o, "$super") == nil {
+		return nil, errors.New("jsvm: making a class of a workspace row would run code")
+	}
 	class.Body = slices.DeleteFunc(slices.Clone(class.Body), func(el ast.ClassElement) bool {
 		f, isField := el.(*ast.FieldDefinition)
 		_, isBlock := el.(*ast.ClassStaticBlock)
 		return isBlock || isField && f.Static
 	})
-	args := []goja.Value{}
+	bindSymbols(class)
+	args := []goja.Value{goja.Undefined()}
 	if super := r.get(o, "$super"); super != nil {
 		class.SuperClass = &ast.Identifier{Name: hiddenSuper, Idx: class.Class}
-		args = append(args, r.value(super))
+		args[0] = r.value(super)
 	}
 	made, err := r.run(program, source, false, args...)
 	if err != nil {
@@ -224,6 +212,63 @@ func (r *restorer) class(o *goja.Object, source string) (*goja.Object, error) {
 	}
 	r.s.noteClass(made)
 	return made, r.rename(o, made)
+}
+
+// functionLiteral parses the source of a function, or of a method of an object.
+func functionLiteral(source string, method bool) (*ast.Program, ast.Expression, error) {
+	open, end := "((_)=>(", "\n))"
+	if method {
+		open, end = "((_)=>({", "\n}))"
+	}
+	program, body, err := literal(open + source + end)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch lit := body.(type) {
+	case *ast.FunctionLiteral, *ast.ArrowFunctionLiteral:
+		if !method {
+			return program, body, nil
+		}
+	case *ast.ObjectLiteral:
+		if method && len(lit.Value) == 1 {
+			if p, ok := lit.Value[0].(*ast.PropertyKeyed); ok && p.Kind == ast.PropertyKindMethod && (!p.Computed || wellKnown(p.Key)) {
+				return program, body, nil
+			}
+		}
+	}
+	return nil, nil, errors.New("jsvm: source in a workspace row is not a function")
+}
+
+// classLiteral parses the source of a class.
+func classLiteral(source string) (*ast.Program, *ast.ClassLiteral, error) {
+	program, body, err := literal("((_)=>(" + source + "\n))")
+	if err != nil {
+		return nil, nil, err
+	}
+	class, ok := body.(*ast.ClassLiteral)
+	if !ok {
+		return nil, nil, errors.New("jsvm: source in a workspace row is not a class")
+	}
+	return program, class, nil
+}
+
+// bindSymbols makes computed names such as [Symbol.iterator] what they were when the class was declared: a
+// variable of that name may have been restored.
+func bindSymbols(class *ast.ClassLiteral) {
+	for _, el := range class.Body {
+		switch el := el.(type) {
+		case *ast.FieldDefinition:
+			bindSymbol(el.Key)
+		case *ast.MethodDefinition:
+			bindSymbol(el.Key)
+		}
+	}
+}
+
+func bindSymbol(key ast.Expression) {
+	if dot, ok := key.(*ast.DotExpression); ok && wellKnown(key) {
+		dot.Left = &ast.Identifier{Name: hiddenSymbol, Idx: dot.Left.Idx0()}
+	}
 }
 
 // literal parses text as an arrow function with one expression for its body.
@@ -237,6 +282,7 @@ func literal(text string) (*ast.Program, ast.Expression, error) {
 			if arrow, ok := st.Expression.(*ast.ArrowFunctionLiteral); ok {
 				if body, ok := arrow.Body.(*ast.ExpressionBody); ok {
 					arrow.ParameterList.List[0].Target = &ast.Identifier{Name: hiddenSuper, Idx: arrow.Start}
+					arrow.ParameterList.List = append(arrow.ParameterList.List, &ast.Binding{Target: &ast.Identifier{Name: hiddenSymbol, Idx: arrow.Start}})
 					return program, body.Expression, nil
 				}
 			}
@@ -248,7 +294,7 @@ func literal(text string) (*ast.Program, ast.Expression, error) {
 // run compiles the maker and calls it. The functions in it are known from then on.
 func (r *restorer) run(program *ast.Program, source string, hoisted bool, args ...goja.Value) (*goja.Object, error) {
 	arrow := program.Body[0].(*ast.ExpressionStatement).Expression.(*ast.ArrowFunctionLiteral)
-	res := newResolver(program.File.Source())
+	res := newResolver(program.File)
 	res.scope = &scope{names: map[unistring.String]bool{}, top: true}
 	res.expr(arrow.Body.(*ast.ExpressionBody).Expression)
 	for _, c := range res.callables {
@@ -266,7 +312,10 @@ func (r *restorer) run(program *ast.Program, source string, hoisted bool, args .
 		return nil, fmt.Errorf("jsvm: load source in a workspace row: %w", err)
 	}
 	maker, _ := goja.AssertFunction(v)
-	if v, err = maker(goja.Undefined(), args...); err != nil {
+	if len(args) == 0 {
+		args = []goja.Value{goja.Undefined()}
+	}
+	if v, err = maker(goja.Undefined(), append(args, r.builtin("Symbol"))...); err != nil {
 		return nil, fmt.Errorf("jsvm: make a function or class of a workspace row: %w", err)
 	}
 	return v.ToObject(r.s.vm), nil

@@ -40,7 +40,7 @@ func compileCell(source, recorded string, limits Limits, protected func(string) 
 	w := &rewriter{file: p.program.File, protected: protected, catches: []map[unistring.String]bool{p.temps}}
 	locals := p.splitTemps()
 	w.liftHelpers(p)
-	r := newResolver(p.program.File.Source())
+	r := newResolver(p.program.File)
 	r.cell(p.body.List, p.arrow.DeclarationList, p.temps)
 	out := &compiled{transformed: p.transformed, callables: r.callables, analysis: Analysis{Free: r.free, Called: r.called(), Declared: r.declared}}
 	for _, decl := range p.arrow.DeclarationList {

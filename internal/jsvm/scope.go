@@ -2,6 +2,7 @@ package jsvm
 
 import (
 	"github.com/dop251/goja/ast"
+	"github.com/dop251/goja/file"
 	"github.com/dop251/goja/unistring"
 )
 
@@ -22,6 +23,8 @@ type callable struct {
 	class    *ast.ClassLiteral
 	parent   *callable
 	arrow    bool
+	// tried and broken remember whether the source was found to be whole.
+	tried, broken bool
 }
 
 type callableKind string
@@ -44,7 +47,7 @@ type scope struct {
 // resolver walks a cell once: it resolves every name, finds what each function closes over, collects free
 // names and mends literals that goja gets wrong.
 type resolver struct {
-	text      string // what was parsed
+	file      *file.File // what was parsed
 	scope     *scope
 	callables []*callable
 	bound     map[string]bool // top-level names bound so far
@@ -58,8 +61,8 @@ type resolver struct {
 	hoisted      map[*ast.FunctionLiteral]bool
 }
 
-func newResolver(text string) *resolver {
-	return &resolver{text: text, bound: map[string]bool{}, seen: map[string]bool{}, values: map[string]bool{}, hoisted: map[*ast.FunctionLiteral]bool{}, declarations: map[*ast.FunctionLiteral]bool{}}
+func newResolver(f *file.File) *resolver {
+	return &resolver{file: f, bound: map[string]bool{}, seen: map[string]bool{}, values: map[string]bool{}, hoisted: map[*ast.FunctionLiteral]bool{}, declarations: map[*ast.FunctionLiteral]bool{}}
 }
 
 // cell resolves the statements of a cell.
@@ -266,6 +269,7 @@ func (r *resolver) function(fn *ast.FunctionLiteral, kind callableKind) {
 }
 
 func (r *resolver) arrow(fn *ast.ArrowFunctionLiteral) {
+	fn.Source = r.whole(fn)
 	c := r.enter(fn.Source, kindFunction, true)
 	c.length = paramCount(fn.ParameterList)
 	defer r.open(c)()

@@ -181,7 +181,9 @@ func (s *session) Deliver(ctx context.Context, deliveries ...Delivery) (Step, er
 		}
 		if i < len(deliveries)-1 {
 			if step.State != Aborted && deliveries[i+1].Replay {
-				return Step{}, s.fail(&DivergedError{Call: deliveries[i+1].Call, Want: "a delivery", Got: "the cell ended as " + string(step.State)})
+				return Step{}, s.fail(&DivergedError{
+					Call: deliveries[i+1].Call, Delivered: i + 1, Want: "a result for it", Got: "the cell ended as " + string(step.State),
+				})
 			}
 		}
 		return step, nil
@@ -193,12 +195,15 @@ func (s *session) Deliver(ctx context.Context, deliveries ...Delivery) (Step, er
 func (s *session) expect(d Delivery) error {
 	c := s.cell
 	if d.Expect != "" && d.Expect != c.hash.String() {
-		return &DivergedError{Call: d.Call, Want: "state " + d.Expect, Got: "state " + c.hash.String()}
+		return c.divergence(&DivergedError{
+			Call: d.Call, Want: "state " + d.Expect, Got: "state " + c.hash.String(),
+			Where: "what was printed, the order of prints and calls, or the clock: calls and arguments are the same",
+		})
 	}
 	call := c.calls[d.Call]
 	switch {
 	case call == nil && d.Replay:
-		return &DivergedError{Call: d.Call, Want: fmt.Sprintf("call %d", d.Call), Got: fmt.Sprintf("only %d calls", c.made)}
+		return c.divergence(&DivergedError{Call: d.Call, Want: fmt.Sprintf("call %d", d.Call), Got: fmt.Sprintf("only %d calls", c.made)})
 	case call == nil:
 		return fmt.Errorf("%w: deliver call %d, which was not made", ErrSession, d.Call)
 	case call.settled:
@@ -226,7 +231,8 @@ func (s *session) drive(ctx context.Context, replay bool, f func() error) (Step,
 	budget := min(s.limits.DrainTime, s.limits.CellTime-c.spent) * factor
 	guard := s.guard(ctx, budget)
 	begin := s.clock()
-	err := safely(f)
+	err := safely(func() error { return s.drained(f) })
+	s.layout.idle(s.vm)
 	elapsed := s.clock() - begin
 	guard.stop()
 	if !replay {
@@ -304,6 +310,7 @@ func (s *session) settle(d Delivery) error {
 	c := s.cell
 	call := c.calls[d.Call]
 	call.settled = true
+	c.delivered++
 	c.open--
 	if !call.wait {
 		c.tools--

@@ -36,61 +36,6 @@ func merge(vars []jsvm.Variable, changes jsvm.Changes) []jsvm.Variable {
 	return append(out, changes.Set...)
 }
 
-func TestCorpusWithASnapshotBetweenAllCells(t *testing.T) {
-	t.Parallel()
-	for _, group := range corpus[corpusGroup](t, "cells.json") {
-		t.Run(group.Name, func(t *testing.T) {
-			t.Parallel()
-			limits := jsvm.Limits{AllowEval: strings.Contains(group.Name, "eval")}
-			s := open(t, jsvm.Setup{Limits: limits})
-			var vars []jsvm.Variable
-			for _, cell := range group.Cells {
-				got := outcome(run(t, s, cell.Source))
-				if !matches(cell.Want, got) && !strings.Contains(got, "was not kept: it is a generator;") {
-					t.Errorf("%s\n got %s\nwant %s", cell.Source, got, cell.Want)
-				}
-				s, vars, _ = reopen(t, s, vars, limits)
-				again, err := s.Run(t.Context(), jsvm.Cell{Number: 2})
-				if err != nil || again.State != jsvm.Done {
-					t.Fatalf("run an empty cell: %+v, %v", again, err)
-				}
-				if changes, err := s.Changes(t.Context()); err != nil || len(changes.Set)+len(changes.Deleted) > 0 {
-					t.Errorf("after %s: a restored workspace differs: %v %+v", cell.Source, err, changes)
-				}
-			}
-		})
-	}
-}
-
-func TestWorkspaceTraps(t *testing.T) {
-	t.Parallel()
-	for _, trap := range corpus[struct{ Define, Probe string }](t, "workspaces.json") {
-		t.Run(trap.Define, func(t *testing.T) {
-			t.Parallel()
-			s := open(t, jsvm.Setup{})
-			defined := run(t, s, trap.Define)
-			if defined.State == jsvm.Failed && strings.Contains(defined.Err.Message, "not extensible") {
-				return // the write was rejected: nothing can be lost
-			}
-			if defined.State != jsvm.Done {
-				t.Fatalf("define: %+v", defined.Err)
-			}
-			restored, _, changes := reopen(t, s, nil, jsvm.Limits{})
-			live := open(t, jsvm.Setup{})
-			run(t, live, trap.Define)
-			want, got := outcome(run(t, live, trap.Probe)), outcome(run(t, restored, trap.Probe))
-			if got == want {
-				return
-			}
-			if strings.Contains(got, "was not kept") && len(changes.Notes) > 0 {
-				t.Logf("refused: %s", got)
-				return
-			}
-			t.Errorf("%s\n got %s\nwant %s\nrows %s", trap.Probe, got, want, rows(changes))
-		})
-	}
-}
-
 func rows(c jsvm.Changes) string {
 	var b strings.Builder
 	for _, v := range c.Set {

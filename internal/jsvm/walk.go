@@ -297,8 +297,8 @@ func relational(op token.Token) bool {
 }
 
 func (r *resolver) parenthesised(e ast.Expression) bool {
-	at := int(e.Idx0()) - 1
-	return at <= 0 || at > len(r.text) || strings.HasSuffix(strings.TrimRight(r.text[:at], " \t\r\n"), "(")
+	at, text := int(e.Idx0())-r.file.Base(), r.file.Source()
+	return at <= 0 || at > len(text) || strings.HasSuffix(strings.TrimRight(text[:at], " \t\r\n"), "(")
 }
 
 // cut makes (0, e) of e.

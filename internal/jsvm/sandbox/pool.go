@@ -225,6 +225,7 @@ func (p *Pool) giveBack(c *child, session uint32, kept bool, heap, limit int64) 
 		c.sessions[session] = c.turn
 	default:
 		delete(c.sessions, session)
+		c.forget = append(c.forget, session)
 	}
 	p.makeRoom(c, session, heap, limit)
 	p.serve()

@@ -37,9 +37,10 @@ type Config struct {
 	// AddressSpace bounds the memory that a child can map, in bytes. Default 4 GiB.
 	AddressSpace uint64
 
-	// For tests: layers to leave out, another program to start.
-	skip   []lockdown.Layer
-	binary string
+	// For tests: layers to leave out, another program to start, children that forget an open cell at once.
+	skip      []lockdown.Layer
+	binary    string
+	forgetful bool
 }
 
 func (c Config) withDefaults() Config {

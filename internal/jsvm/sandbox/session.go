@@ -106,6 +106,9 @@ func (s *session) ask(ctx context.Context, cpu time.Duration, build func(here bo
 			}
 		}
 		kept := err == nil && rep.Step != nil && rep.Step.State != jsvm.Aborted && !s.closed
+		if kept && s.pool.cfg.forgetful && rep.Step.State == jsvm.Pending {
+			kept = false
+		}
 		s.pool.giveBack(c, s.id, kept, heapOf(rep), s.limits.MemoryBytes)
 		var d *death
 		if !errors.As(err, &d) {
