@@ -55,7 +55,6 @@ func serve(in io.Reader, out io.Writer) int {
 	jsvm.PinUTC()
 	runtime.GOMAXPROCS(1)
 	debug.SetMaxStack(64 << 20) // a cell's own calls are bounded far below
-	debug.SetTraceback("none")
 	c := &server{
 		machine: jsvm.NewInProcess(), sessions: map[uint32]jsvm.Session{}, limits: map[uint32]jsvm.Limits{}, parent: os.Getppid(),
 	}

@@ -214,9 +214,14 @@ func (p *Pool) drop(c *child, why error) {
 }
 
 // giveBack returns a child after an exchange. kept: it holds the session now.
-func (p *Pool) giveBack(c *child, session uint32, kept bool, heap, limit int64) {
+func (p *Pool) giveBack(c *child, session uint32, kept bool, rep *reply, limit int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var heap int64
+	if rep != nil {
+		heap = rep.Heap
+		p.counts.CPU += rep.used
+	}
 	c.busy = false
 	switch {
 	case !c.alive():
@@ -321,6 +326,7 @@ func (p *Pool) rebuilt() {
 func (p *Pool) note(ctx context.Context, prefix string, d *death) {
 	p.mu.Lock()
 	p.counts.Deaths[string(d.cause)]++
+	p.counts.CPU += d.used
 	p.mu.Unlock()
 	p.cfg.Logger.InfoContext(ctx, "sandbox child ended", slog.String("prefix", prefix), slog.String("cause", string(d.cause)), slog.String("detail", d.detail))
 }

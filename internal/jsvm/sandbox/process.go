@@ -25,7 +25,7 @@ type process struct {
 
 	mu     sync.Mutex
 	reason error  // why we killed it
-	last   []byte // of what it wrote to standard error
+	said   []byte // the beginning of what it wrote to standard error: Go gives the reason first
 	state  *os.ProcessState
 }
 
@@ -102,16 +102,15 @@ func spawn(binary string) (*process, error) {
 	return p, nil
 }
 
-// attend keeps the end of what the child says on standard error until it ends, then reaps it.
+// attend keeps the beginning of what the child says on standard error until it ends, then reaps it.
 func (p *process) attend(errors *os.File) {
 	defer close(p.gone)
-	const most = 8 << 10
+	const most = 4 << 10
 	chunk := make([]byte, 4<<10)
 	for {
 		n, err := errors.Read(chunk)
 		p.mu.Lock()
-		p.last = append(p.last, chunk[:n]...)
-		p.last = p.last[max(0, len(p.last)-most):]
+		p.said = append(p.said, chunk[:min(n, most-len(p.said))]...)
 		p.mu.Unlock()
 		if err != nil {
 			break
@@ -229,8 +228,8 @@ func (p *process) autopsy(err error, began time.Duration) error {
 	case p.reason != nil:
 		return p.reason
 	}
-	out := &death{cause: crashed, detail: fmt.Sprintf("%v: %s", p.state, firstLine(p.last)), used: used}
-	said := func(text string) bool { return bytes.Contains(p.last, []byte(text)) }
+	out := &death{cause: crashed, detail: fmt.Sprintf("%v: %s", p.state, firstLine(p.said)), used: used}
+	said := func(text string) bool { return bytes.Contains(p.said, []byte(text)) }
 	switch {
 	case p.state != nil && p.state.ExitCode() == exitMemory:
 		out.cause = tooLarge
@@ -244,7 +243,6 @@ func (p *process) autopsy(err error, began time.Duration) error {
 	return out
 }
 
-// firstLine is what the Go runtime says first: the reason.
 func firstLine(text []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	return strings.ToValidUTF8(line[:min(len(line), 200)], "?")

@@ -99,6 +99,8 @@ type Pool struct {
 type Counts struct {
 	Started int // children
 	Rebuilt int // sessions that went on in another child
+	// CPU time of all requests, also of those that a child did not survive.
+	CPU time.Duration
 	// Deaths of children by cause: time, memory, stack, crash, protocol, starved.
 	Deaths map[string]int
 }

@@ -109,7 +109,7 @@ func (s *session) ask(ctx context.Context, cpu time.Duration, build func(here bo
 		if kept && s.pool.cfg.forgetful && rep.Step.State == jsvm.Pending {
 			kept = false
 		}
-		s.pool.giveBack(c, s.id, kept, heapOf(rep), s.limits.MemoryBytes)
+		s.pool.giveBack(c, s.id, kept, rep, s.limits.MemoryBytes)
 		var d *death
 		if !errors.As(err, &d) {
 			return rep, err
@@ -124,13 +124,6 @@ func (s *session) ask(ctx context.Context, cpu time.Duration, build func(here bo
 		first = d
 		cpu = max(cpu-d.used, grace/2)
 	}
-}
-
-func heapOf(rep *reply) int64 {
-	if rep == nil {
-		return 0
-	}
-	return rep.Heap
 }
 
 // request says what the child has to do; when it does not hold the VM, how to get there.
