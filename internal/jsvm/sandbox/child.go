@@ -29,7 +29,7 @@ const (
 )
 
 // main: this process has called Main, so a copy of it will serve.
-var hasMain atomic.Bool
+var hasMain atomic.Bool //nolint:gochecknoglobals // a fact about the process
 
 // Main makes this process a sandbox child when it was started as one, and then never returns. Otherwise it
 // returns at once. Call it first in main, before flags are read or anything is started, and first in TestMain.

@@ -105,6 +105,7 @@ type remote struct {
 func (e *remote) Error() string { return e.message }
 func (e *remote) Unwrap() error { return e.is }
 
+//nolint:gochecknoglobals // compiled constants
 var (
 	encoding = must(cbor.EncOptions{}.EncMode())
 	// decoding allows what frames hold and no more: no tags, no open lengths, little nesting.

@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) {
 	Main()
 	jsvm.PinUTC()
-	if err := os.Setenv(secretName, makeSecret()); err != nil {
+	if err := os.Setenv(secretName, makeSecret()); err != nil { //nolint:forbidigo // a secret that no child may see
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)

@@ -77,7 +77,7 @@ func (s *session) drive(ctx context.Context, run *jsvm.Cell, deliver []jsvm.Deli
 	case err == nil:
 		err = rep.Failure.err()
 	case errors.As(err, &d) && d.cause == starved:
-		err = fmt.Errorf("%w: %s", jsvm.ErrUnavailable, d)
+		err = fmt.Errorf("%w: %s", jsvm.ErrUnavailable, d.Error())
 	case errors.As(err, &d) && !replayed(run, deliver):
 		s.Close()
 		return jsvm.Step{State: jsvm.Aborted, Err: s.blame(d), Hash: s.hash}, nil
