@@ -131,6 +131,9 @@ func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
 	}
 	made := Call{ID: c.made, Name: g.Name, Args: args}
 	c.calls[made.ID] = &pendingCall{name: g.Name, wait: g.Wait, resolve: resolve, reject: reject}
+	if o, ok := value.(*goja.Object); ok && g.Wait {
+		c.promises[o] = made.ID
+	}
 	c.hash.call(made)
 	if made.ID > len(c.recorded) {
 		c.fresh = append(c.fresh, made)
@@ -193,7 +196,7 @@ func (s *session) docs(call goja.FunctionCall) goja.Value {
 			name = v.String()
 		}
 	}
-	for _, g := range s.grants {
+	for _, g := range append(slices.Clone(s.grants), preludeDocs()...) {
 		if g.Name == name {
 			text := signature(g)
 			if g.Doc != "" {

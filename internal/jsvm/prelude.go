@@ -13,7 +13,7 @@ func (s *session) preludeHosts() []preludeHost {
 	return []preludeHost{
 		{"kind", func(call goja.FunctionCall) goja.Value { return s.vm.ToValue(s.js.kind(call.Argument(0))) }},
 		{"made", s.made}, {"hide", s.hide}, {"install", s.install}, {"fix", s.fixMissing}, {"close", s.closeAll},
-		{"evaluate", s.evaluate}, {"makeFunction", s.makeFunction}, {"bound", s.bound},
+		{"evaluate", s.evaluate}, {"makeFunction", s.makeFunction}, {"bound", s.bound}, {"join", s.join},
 	}
 }
 

@@ -192,7 +192,7 @@ func (s *session) expect(d Delivery) error {
 		return &DivergedError{Call: d.Call, Want: fmt.Sprintf("call %d", d.Call), Got: fmt.Sprintf("only %d calls", c.made)}
 	case call == nil:
 		return fmt.Errorf("%w: deliver call %d, which was not made", ErrSession, d.Call)
-	case call.settled:
+	case call.settled && !call.lost:
 		return fmt.Errorf("%w: deliver call %d twice", ErrSession, d.Call)
 	case (d.Value == nil) == (d.Err == nil):
 		return fmt.Errorf("%w: deliver call %d with neither or both of value and error", ErrSession, d.Call)
@@ -217,7 +217,12 @@ func (s *session) drive(ctx context.Context, replay bool, f func() error) (Step,
 	budget := min(s.limits.DrainTime, s.limits.CellTime-c.spent) * factor
 	guard := s.guard(ctx, budget)
 	begin := time.Now()
-	err := safely(f)
+	err := safely(func() error {
+		if err := f(); err != nil {
+			return err
+		}
+		return s.dismissLosers()
+	})
 	elapsed := time.Since(begin)
 	guard.stop()
 	if !replay {
@@ -294,6 +299,10 @@ func (s *session) abort(err error, replay bool, budget time.Duration) (Step, err
 func (s *session) settle(d Delivery) error {
 	c := s.cell
 	call := c.calls[d.Call]
+	if call.lost {
+		c.hash.add("late", fmt.Sprint(d.Call))
+		return nil
+	}
 	call.settled = true
 	c.open--
 	if !call.wait {
@@ -307,6 +316,8 @@ func (s *session) settle(d Delivery) error {
 		fault = c.admit(call.name, len(d.Value), s.limits)
 	}
 	c.hash.delivery(d, s.now)
+	call.fulfilled = fault == nil
+	c.decide(d.Call)
 	if fault == nil {
 		v, err := s.decodeJSON(d.Value)
 		if err == nil {
