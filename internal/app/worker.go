@@ -198,6 +198,7 @@ type stay struct {
 func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) *stay {
 	notifier := store.NewNotifier(pool, 0)
 	st := store.New(pool, notifier, w.app.now)
+	st.Waits.Jitter = func() float64 { return float64(random()>>11) / (1 << 53) }
 	s := &stay{worker: w, id: id, pool: pool, notifier: notifier}
 	s.alive, s.kill = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.engine = engine.New(engine.Config{

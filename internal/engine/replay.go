@@ -22,6 +22,11 @@ func (r *run) loadCell(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.loadLog(ctx)
+}
+
+// loadLog reads the history of the open cell, when this run has not started it.
+func (r *run) loadLog(ctx context.Context) error {
 	if len(r.log) > 0 {
 		if _, ok := r.log[0].Event.(jobs.CellStarted); ok {
 			return nil
@@ -59,6 +64,8 @@ func (d *drive) replay(ctx context.Context) (jsvm.Step, error) {
 		case jobs.CallIssued:
 			cell.Recorded = append(cell.Recorded, jsvm.Call{ID: ev.Call, Name: ev.Name, Args: ev.Args})
 			hashes[ev.After] = ev.Hash
+		case jobs.WaitsJoined:
+			cell.Sets = append(cell.Sets, jsvm.Set{Mode: string(ev.Mode), Calls: ev.Calls})
 		case jobs.Slept:
 			hashes[ev.After] = ev.Hash
 		case jobs.Console:
@@ -73,13 +80,17 @@ func (d *drive) replay(ctx context.Context) (jsvm.Step, error) {
 	d.ready = nil // all of them are among the deliveries
 	step, err := vm.Run(ctx, cell)
 	d.noteTransformed(step.Transformed)
-	if err != nil || len(deliveries) == 0 || step.State != jsvm.Pending || step.Exit != nil {
+	if err != nil || step.State != jsvm.Pending || step.Exit != nil {
 		return step, err
 	}
-	console := step.Console
-	step, err = vm.Deliver(ctx, deliveries...)
-	step.Console = append(console, step.Console...)
-	d.delivered = len(deliveries)
+	if len(deliveries) > 0 {
+		console := step.Console
+		step, err = vm.Deliver(ctx, deliveries...)
+		step.Console = append(console, step.Console...)
+	}
+	if err == nil {
+		d.live, d.delivered = true, len(deliveries)
+	}
 	return step, err
 }
 
