@@ -13,6 +13,8 @@ type Config struct {
 	Logger *slog.Logger
 	// MaxConns bounds the client's connection pool. Default 16.
 	MaxConns int
+	// LinkKey signs links to approvals, at least 32 bytes and the same on every replica. Default: no links.
+	LinkKey []byte
 }
 
 // WorkerConfig says how a worker works. The zero value runs warmups and tools, and no model.

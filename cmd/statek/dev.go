@@ -27,6 +27,7 @@ import (
 type devConfig struct {
 	listen, databaseURL, definitions, prefix string
 	workers                                  int
+	linkKey                                  []byte
 	models                                   config.Models
 	log                                      config.Logging
 }
@@ -48,6 +49,7 @@ func (p *program) dev() *cobra.Command {
 		s.Count(&cfg.workers, "workers", "STATEK_WORKERS", 2, "how many workers")
 		s.Dir(&cfg.definitions, "definitions", "STATEK_DEFINITIONS", "apply the definitions in this folder")
 		s.Text(&cfg.prefix, "prefix", "", "/", "where the definitions go")
+		s.LinkKey(&cfg.linkKey)
 		cfg.models.Bind(s)
 		cfg.log.Bind(s)
 	}, func(ctx context.Context, _ []string) error {
@@ -84,7 +86,7 @@ func (p *program) runDev(ctx context.Context, cfg devConfig) (err error) {
 	if err := app.Migrate(ctx, cfg.databaseURL, logger); err != nil {
 		return err
 	}
-	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.databaseURL, Logger: logger})
+	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.databaseURL, Logger: logger, LinkKey: cfg.linkKey})
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ type Config struct {
 	DatabaseURL string
 	Logger      *slog.Logger // default: slog.Default()
 	MaxConns    int          // of the pool; default 16
+	// LinkKey signs links to approvals, at least MinLinkKey bytes. Default: none; there are no links then.
+	LinkKey []byte
 }
 
 // App answers requests. It is safe for concurrent use.
@@ -43,6 +45,9 @@ func Open(ctx context.Context, cfg Config) (*App, error) {
 	}
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = 16
+	}
+	if n := len(cfg.LinkKey); n > 0 && n < MinLinkKey {
+		return nil, &Error{Kind: KindInvalid, Message: fmt.Sprintf("expected the link key to have at least %d bytes, got %d", MinLinkKey, n)}
 	}
 	pool, err := newPool(ctx, cfg.DatabaseURL, cfg.MaxConns, "statek api", 0)
 	if err != nil {

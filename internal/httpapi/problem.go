@@ -74,6 +74,8 @@ func (s *server) refusal(ctx context.Context, place string, err *app.Error) erro
 		return newProblem(http.StatusNotFound, detail, fields...)
 	case app.KindConflict:
 		return newProblem(http.StatusConflict, detail, fields...)
+	case app.KindGone:
+		return newProblem(http.StatusGone, detail, fields...)
 	case app.KindUnavailable:
 		s.log.WarnContext(ctx, "request refused: the database is away", "err", err.Err)
 		return unavailable(detail)
