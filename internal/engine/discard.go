@@ -31,20 +31,15 @@ func (r *run) isDiscarded(mail int64) bool {
 // leaveBehind finds, when a cell has ended, what its waits had given that its code had not been given. Without a
 // VM the last commit tells: what happened after a delivery and was not committed has not happened.
 func (r *run) leaveBehind(cell int) {
-	given := 0
-	gone := map[int]bool{} // discarded already
-	for _, e := range r.log {
-		switch ev := e.Event.(type) {
-		case jobs.CallIssued:
-			given = max(given, ev.After)
-		case jobs.Slept:
-			given = max(given, ev.After)
-		case jobs.ValueDiscarded:
-			gone[ev.Call] = true
-		}
-	}
+	given := given(r.log)
 	if r.live {
 		given = r.delivered
+	}
+	gone := map[int]bool{} // discarded already
+	for _, e := range r.log {
+		if ev, ok := e.Event.(jobs.ValueDiscarded); ok {
+			gone[ev.Call] = true
+		}
 	}
 	for _, d := range r.discards {
 		gone[d.Call] = gone[d.Call] || d.Cell == cell
