@@ -29,6 +29,8 @@ type WorkerConfig struct {
 	Scripted string
 	// Tools are functions of this program that definitions of kind "go" name.
 	Tools []Tool
+	// Temporals are waits of this program; [Client.DefineTemporals] makes them known.
+	Temporals []Temporal
 	// MaxJobs are driven at once. Default 1,000.
 	MaxJobs int
 	// Conns is the size of the worker's own connection pool. Default 16, at least 6.

@@ -61,3 +61,21 @@ create or replace function statek.describe(_kind text, _cell integer, _call inte
         else ': ' || statek.shorten(nullif(_p ->> 'error', ''), 300) end)
   end, _kind || ' ' || statek.shorten(_p::text));
 comment on function statek.describe(text, integer, integer, jsonb, boolean) is 'A history row as a sentence.';
+
+-- Who can end a wait.
+create or replace function statek.wait_waker(_job uuid, _kind text, _prefix text, _due timestamptz, _deps text[], _recheck interval) returns text
+  language sql stable
+  return case _kind
+    when 'sleep' then 'the clock'
+    when 'until' then 'the clock'
+    when 'approval' then format('a person: select statek.decide((select id from statek.approval_overview where job_id = %L and status = ''pending''), ''{"option": …}'', ''name'')', _job)
+    when 'message' then format('a message: select statek.push_message(%L, ''"text"'')', _job)
+    else concat_ws('; ',
+      (select string_agg(case
+          when d like 'job:%' then 'the end of job ' || substr(d, 5)
+          when d like 'fact:%' then 'the event ' || quote_literal(substr(d, strpos(substr(d, 6), ':') + 6)) || ' at ' || split_part(d, ':', 2)
+          when d like '%:*' then 'any committed change of ' || split_part(d, ':', 1)
+          else 'a committed change of ' || split_part(d, ':', 1) || ' where the key is ' || quote_literal(substr(d, strpos(d, ':') + 1))
+        end, ' or ' order by length(d) desc, d) from unnest(_deps) d),
+      'its condition is looked at again every ' || _recheck)
+  end || case when _kind in ('sleep', 'until') then '' else coalesce('; it times out at ' || _due, '') end;

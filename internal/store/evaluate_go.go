@@ -35,7 +35,7 @@ type Waiter struct {
 // GoTemporal is a temporal of an embedding program. Both run in the evaluation's transaction, in a savepoint
 // and as role statek_tool; an error takes back what they did and parks the group.
 type GoTemporal interface {
-	Ready(ctx context.Context, tx Tx, args json.RawMessage) (bool, error)
+	Ready(ctx context.Context, tx Tx, prefix string, args json.RawMessage) (bool, error)
 	// Take claims a value for one waiter; false: there is none.
 	Take(ctx context.Context, tx Tx, args json.RawMessage, who Waiter) (json.RawMessage, bool, error)
 }
@@ -58,7 +58,7 @@ type goClaim struct {
 
 func (l goClaim) ready(ctx context.Context) (ready bool, err error) {
 	done, err := l.call(ctx, func(ctx context.Context) (err error) {
-		ready, err = l.code.Ready(ctx, limited{l.tx}, l.group.Args)
+		ready, err = l.code.Ready(ctx, limited{l.tx}, l.group.Prefix, l.group.Args)
 		return err
 	})
 	if !done || err != nil {
