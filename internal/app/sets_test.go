@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -290,5 +293,38 @@ func (k *kit) evaluate() {
 	waits := store.NewWaits(k.pool, func() time.Time { return time.Now().UTC() })
 	if _, err := waits.Tick(k.t.Context()); err != nil {
 		k.t.Fatal(err)
+	}
+}
+
+// TestWaitsAreRegisteredBeforeACallLeaves: a worker that dies in the call must not leave a wait that history shows
+// and nobody will ever end.
+func TestWaitsAreRegisteredBeforeACallLeaves(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, nil)
+	seen := make(chan int, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var n int
+		_ = k.pool.QueryRow(r.Context(), "select count(*) from statek.waits where kind = 'sleep'").Scan(&n)
+		seen <- n
+		_, _ = io.WriteString(w, "{}")
+	}))
+	t.Cleanup(server.Close)
+	k.apply(files{"agents/x.md": simpleAgent, "tools/call.http.yaml": "description: Calls.\nmethod: GET\nurl: " + server.URL + "\n"})
+	k.work()
+	id := k.warm("await all(sleep(500), call()); exit(1)", nil)
+	if n := <-seen; n != 1 {
+		t.Errorf("%d waits were registered when the call left, want 1", n)
+	}
+	k.ended(id)
+}
+
+// TestWaitsOfAnEndedCellAreNotRegistered: one that its cell made and left behind in the same commit.
+func TestWaitsOfAnEndedCellAreNotRegistered(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, nil)
+	k.work()
+	job := k.ended(k.warm("const p = event('never'); try { await sleep('soon') } catch (e) { exit(e.name) }", nil))
+	if n := k.one("select count(*) from statek.waits"); n != 0 || string(job.Result) != `"TypeError"` {
+		t.Errorf("%d waits are left after %s", n, job.Result)
 	}
 }

@@ -95,7 +95,8 @@ func openWait(job Job, m Mail, now time.Time) []Event {
 // first.
 func AsksForMessage(job Job, m Mail) (Pending, bool) {
 	p, ok := waitingForMessage(job)
-	return p, ok && m.Kind == "message" && job.Status != Done && job.Cell.setOf(p.Call) >= 0
+	given := m.Kind == "message" || m.Kind == "interrupt" && ok && job.Cell.Origin != FromReply
+	return p, ok && given && job.Status != Done && job.Cell.setOf(p.Call) >= 0
 }
 
 // waitingForMessage finds the oldest open message() of the open cell.

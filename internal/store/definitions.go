@@ -70,11 +70,6 @@ type Temporal struct {
 	Definition temporal.Definition
 }
 
-// Temporal returns a version by id.
-func (s *Store) Temporal(ctx context.Context, id uuid.UUID) (temporal.Definition, error) {
-	return s.Waits.definition(ctx, &id)
-}
-
 // Catalog is what code of a prefix may call, besides the built-ins.
 type Catalog struct {
 	Tools     map[string]agents.Tool

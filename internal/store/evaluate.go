@@ -159,7 +159,7 @@ func (l *look) serve(ctx context.Context) error {
 		return l.serveClaims(ctx, goClaim{l, l.w.Go[l.group.Name]})
 	default: // SQL: below
 	}
-	def, err := l.w.definition(ctx, l.group.TemporalID)
+	def, err := l.w.definition(ctx, l.q, l.group.TemporalID)
 	if err != nil {
 		if Unavailable(err) || ctx.Err() != nil {
 			return err
@@ -203,8 +203,9 @@ func (l *look) askTold(ctx context.Context) (err error) {
 	return err
 }
 
-// definition reads a temporal version.
-func (w *Waits) definition(ctx context.Context, id *uuid.UUID) (temporal.Definition, error) {
+// definition reads a temporal version, with the caller's connection: one who holds a connection must not wait for
+// another.
+func (w *Waits) definition(ctx context.Context, q *db.Queries, id *uuid.UUID) (temporal.Definition, error) {
 	if id == nil {
 		return temporal.Definition{}, fmt.Errorf("the wait names no temporal")
 	}
@@ -214,7 +215,7 @@ func (w *Waits) definition(ctx context.Context, id *uuid.UUID) (temporal.Definit
 	if ok {
 		return def, nil
 	}
-	raw, err := w.q.WaitTemporal(ctx, *id)
+	raw, err := q.WaitTemporal(ctx, *id)
 	if err != nil {
 		return def, wrap(err, "read temporal %s", *id)
 	}

@@ -85,7 +85,7 @@ func (s *Store) release(ctx context.Context, r release, v temporal.Discard) (str
 	if err != nil {
 		return "", nil //nolint:nilerr // no version of ours
 	}
-	def, err := s.Waits.definition(ctx, &id)
+	def, err := s.Waits.definition(ctx, s.q.WithTx(r.tx), &id)
 	if err != nil {
 		return unlessLost(err)
 	}
