@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"statek/internal/jobs"
 	"statek/internal/store"
 )
 
@@ -326,5 +327,57 @@ func TestWaitsOfAnEndedCellAreNotRegistered(t *testing.T) {
 	job := k.ended(k.warm("const p = event('never'); try { await sleep('soon') } catch (e) { exit(e.name) }", nil))
 	if n := k.one("select count(*) from statek.waits"); n != 0 || string(job.Result) != `"TypeError"` {
 		t.Errorf("%d waits are left after %s", n, job.Result)
+	}
+}
+
+// TestTwoThatWereResolvedBeforeTheyCompete: both values are there when first is called, neither has been given to
+// the code. The earlier one wins, the other is released.
+func TestTwoThatWereResolvedBeforeTheyCompete(t *testing.T) {
+	t.Parallel()
+	k := claimKit(t)
+	stop := k.work()
+	id := k.warm("const p = pickNextTask('a'), q = pickNextTask('b'); await event('go'); exit((await first(p, q)).subject)", nil)
+	k.until(id, "SUSPENDED")
+	stop()
+	k.exec("select statek.emit('/', 'go')")
+	k.evaluate()
+	for _, queue := range []string{"b", "a"} {
+		k.exec("insert into app.tasks (queue, subject) values ($1, $1)", queue)
+		k.evaluate()
+	}
+	if n := k.one("select count(*) from statek.mailbox"); n != 3 {
+		t.Fatalf("%d values are in the mailbox, want 3", n)
+	}
+	k.work()
+	if job := k.ended(id); string(job.Result) != `"b"` {
+		k.dump(id)
+		t.Errorf("result = %s (%s), want b, which was first", job.Result, job.Error)
+	}
+	k.await("a is free again", "select (select state from app.tasks where queue = 'a') = 'open' and (select state from app.tasks where queue = 'b') = 'taken'")
+	k.await("once", "select count(*) = 1 from statek.history where job_id = $1 and kind = 'value_discarded'", id)
+}
+
+// TestMessageThatHasWonIsGivenAfterACrash: the worker has won the set for the message and dies before it records it.
+func TestMessageThatHasWonIsGivenAfterACrash(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, nil)
+	stop := k.work()
+	id := k.warm("exit(await first(message(), event('go')))", nil)
+	k.until(id, "SUSPENDED")
+	stop()
+	dead := jobs.Hold{Job: id, Owner: uuid.New()}
+	k.exec("insert into statek.workers (id, host, pid, version, beat_at) values ($1, 'elsewhere', 1, '', now() - interval '1 hour')", dead.Owner)
+	if err := k.pool.QueryRow(t.Context(), "update statek.job_state set owner = $1, epoch = epoch + 1 where job_id = $2 returning epoch", dead.Owner, id).Scan(&dead.Epoch); err != nil {
+		t.Fatal(err)
+	}
+	k.exec("insert into statek.mailbox (job_id, kind, payload) values ($1, 'message', '\"hello\"')", id)
+	if won, err := store.New(k.pool, nil, time.Now).TakeMessage(t.Context(), dead, 1, 1); !won || err != nil {
+		t.Fatalf("the message did not win: %v, %v", won, err)
+	}
+	k.exec("select statek.emit('/', 'go', '\"too late\"')")
+	k.work()
+	if job := k.ended(id); string(job.Result) != `"hello"` {
+		k.dump(id)
+		t.Errorf("result = %s (%s)", job.Result, job.Error)
 	}
 }
