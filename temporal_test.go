@@ -262,7 +262,7 @@ func TestGoTemporalThatFailsIsParked(t *testing.T) {
 		"a swallowed one": {func(ctx context.Context, tx statek.Tx) error { _, _ = tx.Exec(ctx, "select 1/0"); return nil }, "25P02"},
 		"a panic":         {func(context.Context, statek.Tx) error { panic("oh dear") }, "panic: oh dear"},
 		"open rows": {func(ctx context.Context, tx statek.Tx) error {
-			_, err := tx.Query(ctx, "select generate_series(1, 100000)")
+			_, err := tx.Query(ctx, "select generate_series(1, 100000)") //nolint:gocritic // that the rows stay open is the point
 			return err
 		}, "are all rows closed"},
 		"no right": {func(ctx context.Context, tx statek.Tx) error {

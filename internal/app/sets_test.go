@@ -248,6 +248,7 @@ func TestJobsWaitForJobs(t *testing.T) {
 			for _, id := range waiters {
 				k.until(id, "SUSPENDED")
 			}
+			k.await("SQL explains it", "select why = 'the end of job ' || $2::text from statek.explain($1) where kind = 'job'", waiters[0], target)
 			if name == "cancelled" {
 				k.must(k.Cancel(t.Context(), target, "enough"))
 			} else {
