@@ -23,6 +23,7 @@ alter table statek.mailbox drop constraint mailbox_kind_check,
 -- that nobody has answered yet are taken back with their waits.
 create function statek.drop_waits(_ids bigint[], _sets bigint[] default null) returns void
   language plpgsql volatile
+  set plan_cache_mode = force_generic_plan -- no planning at each wake-up
   set enable_seqscan = off as $$
 begin
   with gone as (
@@ -42,6 +43,7 @@ end $$;
 -- waits of one set the first that decides wins, in the order given. Returns how many got their mail.
 create function statek.settle_waits(_ids bigint[], _kinds text[], _payloads json[]) returns bigint
   language plpgsql volatile
+  set plan_cache_mode = force_generic_plan -- no planning at each wake-up
   set enable_seqscan = off as $$
 declare
   won bigint[];
@@ -49,6 +51,23 @@ declare
   rung uuid[];
   n bigint;
 begin
+  perform from statek.waits w where w.id = any(_ids) and (w.set_id is not null or w.kind = 'approval') limit 1;
+  if not found then -- nothing hangs on them: one statement
+    with gone as (
+      delete from statek.waits w where w.id = any(_ids) returning w.id, w.job_id, w.cell, w.call
+    ),
+    mail as (
+      insert into statek.mailbox (job_id, kind, cell, call, payload)
+      select g.job_id, i.kind, g.cell, g.call, i.payload
+      from unnest(_ids, _kinds, _payloads) with ordinality i(id, kind, payload, n)
+      join gone g on g.id = i.id
+      order by i.n
+      returning job_id
+    )
+    select array_agg(distinct m.job_id), count(*) into rung, n from mail m;
+    perform statek.ring(rung, false);
+    return n;
+  end if;
   select array_agg(x.id), array_agg(distinct x.set_id) filter (where x.decides)
     into won, decided
   from (
