@@ -16,7 +16,7 @@ type openCell struct {
 	spent       time.Duration
 
 	calls    map[int]*pendingCall
-	promises map[*goja.Object]int // of waits
+	promises map[*goja.Object]int // of waits; refusedCall: it was rejected at once
 	fresh    []Call
 	joined   []Set // not reported yet
 	sets     int   // made in all

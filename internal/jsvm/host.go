@@ -113,6 +113,9 @@ func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
 		return refuse("Error", "", g.Name+" was called outside of a cell")
 	}
 	args, problem := s.encodeArgs(g.Name, call.Arguments)
+	if o, ok := value.(*goja.Object); ok && g.Wait {
+		c.promises[o] = refusedCall
+	}
 	switch {
 	case problem != nil:
 		_ = reject(problem)

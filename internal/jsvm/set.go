@@ -13,6 +13,9 @@ type openSet struct {
 	calls []int
 }
 
+// refusedCall stands for a wait that was refused before it became a call.
+const refusedCall = 0
+
 func (s Set) describe() string { return fmt.Sprintf("%s of calls %v", s.Mode, s.Calls) }
 
 // preludeDocs describe what the prelude adds for waits.
@@ -78,6 +81,9 @@ func (s *session) members(mode string, list []goja.Value) (set Set, problem stri
 		id, ok := s.cell.promises[o]
 		if !ok {
 			return set, s.notAWait(i+1, v)
+		}
+		if id == refusedCall {
+			return Set{}, "" // it rejects by itself: a plain race tells why
 		}
 		member := s.cell.calls[id]
 		switch {

@@ -52,6 +52,7 @@ func TestWhichCallsCompete(t *testing.T) {
 		"first of a tool":             {"try { first(event('a'), fetchIt()) } catch (e) { print(e.name, e.message.includes('argument 2')) }", []int{2}, nil, "TypeError true"},
 		"first of a value":            {"try { first(event('a'), 5) } catch (e) { print(e.name, e.message.includes('got 5')) }", nil, nil, "TypeError true"},
 		"first of a loser":            {"const p = event('a'); await first(p, sleep(1)); try { first(p, sleep(2)) } catch (e) { print(e.message.includes('has lost')) }", []int{2}, []jsvm.Set{set("first", 1, 2)}, "true"},
+		"a refused wait tells why":    {"try { await first(event(sleep(1)), event('a')) } catch (e) { print(e.name, e.message.includes('await it first')) }", nil, nil, "TypeError true"},
 		"two firsts of one":           {"const p = event('a'); first(p, sleep(1)); try { first(p, sleep(2)) } catch (e) { print(e.message.includes('in one')) }", nil, []jsvm.Set{set("first", 1, 2)}, "true"},
 	}
 	for name, tc := range tests {
