@@ -120,6 +120,20 @@ func TestTheFirstWaitWithdrawsTheOthers(t *testing.T) {
 	}
 }
 
+// TestMembersAreTriedInTheirOrder: when all are ready the first argument wins, whichever group is older.
+func TestMembersAreTriedInTheirOrder(t *testing.T) {
+	t.Parallel()
+	k := claimKit(t)
+	k.work()
+	k.exec("insert into app.tasks (queue, subject) values ('a', 'a'), ('b', 'b'), ('a', 'a'), ('b', 'b')")
+	for _, order := range []string{"ba", "ab", "ba", "ab"} {
+		code := fmt.Sprintf("exit((await first(pickNextTask('%c'), pickNextTask('%c'))).subject)", order[0], order[1])
+		if job := k.ended(k.warm(code, nil)); string(job.Result) != fmt.Sprintf("%q", order[:1]) {
+			t.Errorf("first of %s gave %s (%s)", order, job.Result, job.Error)
+		}
+	}
+}
+
 // TestValuesThatNobodySeesAreGivenBack: the value of a wait that was resolved when its cell had ended is released
 // in the transaction that records it, and shown.
 func TestValuesThatNobodySeesAreGivenBack(t *testing.T) {
