@@ -23,6 +23,9 @@ type LinkPath struct {
 	Token string `path:"token" maxLength:"200" doc:"The token of the link."`
 }
 
+// linkPrefix is where links to approvals are.
+const linkPrefix = "/v1/approvals/by-link/"
+
 // SignedDecision is an answer and who gives it.
 type SignedDecision struct {
 	app.Decision
@@ -75,9 +78,9 @@ func (s *server) routeApprovals() {
 		"The first answer counts: 409 when there is one, 410 when the question has expired or its job does not wait for it any more.", change), s.decide)
 	huma.Register(s.api, add("link-approval", http.MethodPost, "/v1/approvals/{id}/links", "Make a link to an approval",
 		"Whoever holds the link can see this one question and answer it once, without any other right. 409 when the API has no link key.", change), s.linkApproval)
-	huma.Register(s.api, add("get-approval-by-link", http.MethodGet, "/v1/approvals/by-link/{token}", "Show the approval behind a link",
+	huma.Register(s.api, add("get-approval-by-link", http.MethodGet, linkPrefix+"{token}", "Show the approval behind a link",
 		"410 when the question was answered or is over.", append([]int{http.StatusGone}, lookup...)), s.getByLink)
-	huma.Register(s.api, add("decide-approval-by-link", http.MethodPost, "/v1/approvals/by-link/{token}", "Answer the approval behind a link",
+	huma.Register(s.api, add("decide-approval-by-link", http.MethodPost, linkPrefix+"{token}", "Answer the approval behind a link",
 		"Recorded as the assignee's answer, by link. Works once.", change), s.decideByLink)
 }
 

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -17,7 +18,8 @@ import (
 func TestApprovalIsAnsweredByLink(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
-	logger := slog.New(slog.DiscardHandler)
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	a, err := app.Open(t.Context(), app.Config{DatabaseURL: url, Logger: logger, MaxConns: 4, LinkKey: []byte(strings.Repeat("k", app.MinLinkKey))})
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +70,9 @@ func TestApprovalIsAnsweredByLink(t *testing.T) {
 	do(http.StatusGone, "GET", link.Path, "")
 	do(http.StatusConflict, "POST", "/v1/approvals/"+page.Approvals[0].ID.String(), `{"option":"yes","by":"eve"}`)
 	do(http.StatusNotFound, "GET", "/v1/approvals/by-link/AAAA", "")
+	if strings.Contains(log.String(), link.Token) || !strings.Contains(log.String(), "/v1/approvals/by-link/…") {
+		t.Errorf("the log holds the token, or not the request:\n%s", log.String())
+	}
 	var mail string
 	if err := pool.QueryRow(t.Context(), "select kind || ' ' || payload::text from statek.mailbox where job_id = $1", job.ID).Scan(&mail); err != nil || !strings.HasPrefix(mail, `resolved {"option":"yes","by":"ada (link)"`) {
 		t.Errorf("the job's mail is %q (%v)", mail, err)
