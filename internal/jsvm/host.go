@@ -230,7 +230,7 @@ func (s *session) tools(goja.FunctionCall) goja.Value {
 		Description string `json:"description,omitempty"`
 	}
 	list := []entry{}
-	for _, g := range s.grants {
+	for _, g := range append(slices.Clone(s.grants), preludeDocs()...) {
 		first, _, _ := strings.Cut(strings.TrimSpace(g.Doc), "\n")
 		list = append(list, entry{g.Name, signature(g), first})
 	}
