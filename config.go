@@ -20,6 +20,8 @@ type Config struct {
 	// SandboxChildren is how many child processes there may be. Default: four for each core, at most one for each
 	// GiB of memory.
 	SandboxChildren int
+	// LinkKey signs links to approvals, at least 32 bytes and the same on every replica. Default: no links.
+	LinkKey []byte
 }
 
 // Sandbox is a way to run code that models write.
@@ -53,6 +55,8 @@ type WorkerConfig struct {
 	Scripted string
 	// Tools are functions of this program that definitions of kind "go" name.
 	Tools []Tool
+	// Temporals are waits of this program; [Client.DefineTemporals] makes them known.
+	Temporals []Temporal
 	// MaxJobs are driven at once. Default 1,000.
 	MaxJobs int
 	// Conns is the size of the worker's own connection pool. Default 16, at least 6.

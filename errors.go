@@ -14,6 +14,8 @@ var (
 	ErrNotFound = errors.New("statek: not found")
 	// ErrConflict: the job's state, or a key in use, does not allow it.
 	ErrConflict = errors.New("statek: conflict")
+	// ErrGone: what the request is about is over: an approval that has expired or was withdrawn.
+	ErrGone = errors.New("statek: gone")
 	// ErrUnavailable: the database is away; the same call may work later.
 	ErrUnavailable = errors.New("statek: the database is not available")
 )
@@ -37,7 +39,7 @@ type FieldError struct {
 // Error implements error.
 func (e *Error) Error() string { return "statek: " + e.err.Error() }
 
-// Unwrap makes errors.Is work with ErrInvalid, ErrNotFound, ErrConflict and ErrUnavailable.
+// Unwrap makes errors.Is work with ErrInvalid, ErrNotFound, ErrConflict, ErrGone and ErrUnavailable.
 func (e *Error) Unwrap() []error { return []error{e.kind, e.err} }
 
 // public turns an error of the use cases into one of this package.
@@ -47,7 +49,8 @@ func public(err error) error {
 		return err
 	}
 	kinds := map[app.ErrorKind]error{
-		app.KindInvalid: ErrInvalid, app.KindNotFound: ErrNotFound, app.KindConflict: ErrConflict, app.KindUnavailable: ErrUnavailable,
+		app.KindInvalid: ErrInvalid, app.KindNotFound: ErrNotFound, app.KindConflict: ErrConflict, app.KindGone: ErrGone,
+		app.KindUnavailable: ErrUnavailable,
 	}
 	out := &Error{kind: kinds[e.Kind], err: err}
 	for _, f := range e.Fields {

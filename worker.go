@@ -27,8 +27,12 @@ func NewWorker(c *Client, cfg WorkerConfig) (*Worker, error) {
 		}
 		tools[t.Name] = goTool{t}
 	}
+	temporals, err := goTemporals(cfg.Temporals)
+	if err != nil {
+		return nil, err
+	}
 	w, err := app.NewWorker(c.app, app.WorkerConfig{
-		Providers: registry, MaxJobs: cfg.MaxJobs, Conns: cfg.Conns, Grace: cfg.Grace, Tools: tools, Environ: lookup(cfg.Environ),
+		Providers: registry, MaxJobs: cfg.MaxJobs, Conns: cfg.Conns, Grace: cfg.Grace, Tools: tools, Temporals: temporals, Environ: lookup(cfg.Environ),
 	})
 	if err != nil {
 		return nil, public(err)

@@ -13,7 +13,8 @@ import (
 // so and /readyz says no.
 func serve(ctx context.Context, cfg config.API, logger *slog.Logger) error {
 	a, err := app.Open(ctx, app.Config{
-		DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: cfg.Conns, Sandbox: cfg.Sandbox.Mode, SandboxChildren: cfg.Sandbox.Children,
+		DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: cfg.Conns, LinkKey: cfg.LinkKey,
+		Sandbox: cfg.Sandbox.Mode, SandboxChildren: cfg.Sandbox.Children,
 	})
 	if err != nil {
 		return err

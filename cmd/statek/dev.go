@@ -27,6 +27,7 @@ import (
 type devConfig struct {
 	listen, databaseURL, definitions, prefix string
 	workers                                  int
+	linkKey                                  []byte
 	models                                   config.Models
 	sandbox                                  config.Sandbox
 	log                                      config.Logging
@@ -49,6 +50,7 @@ func (p *program) dev() *cobra.Command {
 		s.Count(&cfg.workers, "workers", "STATEK_WORKERS", 2, "how many workers")
 		s.Dir(&cfg.definitions, "definitions", "STATEK_DEFINITIONS", "apply the definitions in this folder")
 		s.Text(&cfg.prefix, "prefix", "", "/", "where the definitions go")
+		s.LinkKey(&cfg.linkKey)
 		cfg.models.Bind(s)
 		cfg.sandbox.Bind(s)
 		cfg.log.Bind(s)
@@ -87,7 +89,8 @@ func (p *program) runDev(ctx context.Context, cfg devConfig) (err error) {
 		return err
 	}
 	a, err := app.Open(ctx, app.Config{
-		DatabaseURL: cfg.databaseURL, Logger: logger, Sandbox: cfg.sandbox.Mode, SandboxChildren: cfg.sandbox.Children,
+		DatabaseURL: cfg.databaseURL, Logger: logger, LinkKey: cfg.linkKey,
+		Sandbox: cfg.sandbox.Mode, SandboxChildren: cfg.sandbox.Children,
 	})
 	if err != nil {
 		return err

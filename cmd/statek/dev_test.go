@@ -116,6 +116,22 @@ func TestDevAndItsCommands(t *testing.T) {
 	contains(statek(exitOK, "logs", "-f", sleeper), "cancelled: enough")
 	contains(statek(exitFailure, "push", sleeper, "hello"), "409")
 
+	asker := strings.TrimSpace(statek(exitOK, "submit", "clerk", "--var", "ticket=1", "--warmup", "exit(await approval({title: 'Pay?', args: {n: 1}}))"))
+	question := ""
+	for question == "" {
+		if list := statek(exitOK, "approvals", "--json"); strings.Contains(list, "Pay?") {
+			question = regexp.MustCompile(`"id": "([^"]+)"`).FindStringSubmatch(list)[1]
+		}
+	}
+	contains(statek(exitOK, "approvals"), question, "pending", "Pay?", "approve, reject")
+	contains(statek(exitFailure, "decide", question, "--option", "perhaps", "--by", "ada"), "approve, reject", "422")
+	contains(statek(exitUsage, "decide", question, "--option", "approve"), "--by")
+	contains(statek(exitUsage, "decide", question, "--option", "approve", "--by", "ada", "--args", "{"), "JSON")
+	contains(statek(exitOK, "decide", question, "--option", "approve", "--args", `{"n":2}`, "--comment", "fine", "--by", "ada"), `"args":{"n":2}`, `"by":"ada"`)
+	contains(statek(exitFailure, "decide", question, "--option", "reject", "--by", "eve"), "was decided by ada", "409")
+	contains(statek(exitOK, "approvals", "--status", "all"), "decided", "ada: ")
+	contains(statek(exitOK, "logs", "-f", asker), `"by": "ada"`, "succeeded with")
+
 	contains(statek(exitFailure, "submit", "clerk"), "shared_vars.ticket", "422")
 	contains(statek(exitFailure, "submit", "nobody"), `"nobody"`, "404")
 	contains(statek(exitFailure, "ls", "--cursor", "wrong"), "cursor", "422")

@@ -47,7 +47,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&p.data, "data", data, "the data folder of `statek dev` (or STATEK_DATA)")
 	root.PersistentFlags().Lookup("data").DefValue = ".statek"
-	root.AddCommand(p.dev(), p.submit(), p.list(), p.show(), p.logs(), p.vars(), p.explain(), p.push(), p.emit(),
+	root.AddCommand(p.dev(), p.submit(), p.list(), p.show(), p.logs(), p.vars(), p.explain(), p.push(), p.emit(), p.approvals(), p.decide(),
 		p.control("cancel", "Cancel a job"), p.control("pause", "Pause a job"), p.control("resume", "Resume a job that is paused, failed or cancelled"),
 		p.objects(), p.agents(), p.apply(), p.migrate(), p.health(), p.version())
 	return root

@@ -28,6 +28,8 @@ type Config struct {
 	Sandbox string
 	// SandboxChildren is how many processes there may be. Default: four for each core.
 	SandboxChildren int
+	// LinkKey signs links to approvals, at least MinLinkKey bytes. Default: none; there are no links then.
+	LinkKey []byte
 }
 
 // App answers requests. It is safe for concurrent use.
@@ -50,6 +52,9 @@ func Open(ctx context.Context, cfg Config) (*App, error) {
 	}
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = 16
+	}
+	if n := len(cfg.LinkKey); n > 0 && n < MinLinkKey {
+		return nil, &Error{Kind: KindInvalid, Message: fmt.Sprintf("expected the link key to have at least %d bytes, got %d", MinLinkKey, n)}
 	}
 	if cfg.Sandbox == "" {
 		cfg.Sandbox = SandboxBestEffort

@@ -275,11 +275,19 @@ func whyWait(w store.OpenWait) string {
 		return "resolves when somebody emits the event: " + strings.Join(w.Deps, " or ")
 	case temporal.Object:
 		return "resolves when a write or a deletion of " + strings.Join(w.Deps, " or ") + " is committed"
+	case temporal.Approval:
+		return "resolves when a person answers: see the approvals of the job"
+	case temporal.Job:
+		return "resolves when another job ends: " + strings.TrimPrefix(strings.Join(w.Deps, ""), "job:")
+	case temporal.Go:
+		if w.LastAt == nil {
+			return "its condition is in Go: a worker of the program that has it looks at it"
+		}
 	case temporal.SQL: // below: it depends on the last look
 	}
 	switch {
 	case w.LastError != nil:
-		return "its SQL failed; it is tried again with back-off: " + *w.LastError
+		return "its condition or complement failed; it is tried again with back-off: " + *w.LastError
 	case len(w.Deps) == 0:
 		return "its condition is looked at again at intervals"
 	default:

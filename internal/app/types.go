@@ -172,6 +172,7 @@ const (
 	KindInvalid  ErrorKind = "invalid"   // 422: fix the field
 	KindNotFound ErrorKind = "not_found" // 404
 	KindConflict ErrorKind = "conflict"  // 409
+	KindGone     ErrorKind = "gone"      // 410: it was there, and is over
 	// KindPrecondition: something was not as the caller said it had to be; 412.
 	KindPrecondition ErrorKind = "precondition"
 	KindUnavailable  ErrorKind = "unavailable" // 503: the database is away; try again

@@ -41,6 +41,8 @@ type WorkerConfig struct {
 	Grace time.Duration
 	// Tools are the embedding program's own.
 	Tools map[string]engine.GoTool
+	// Temporals are the embedding program's own. Waits for others are left to the workers that have them.
+	Temporals map[string]GoTemporal
 	// Environ reads the variables that HTTP tools name. Default: none.
 	Environ func(string) string
 	Version string
@@ -201,6 +203,8 @@ type stay struct {
 func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) *stay {
 	notifier := store.NewNotifier(pool, 0)
 	st := store.New(pool, notifier, w.app.now)
+	st.Waits.Go = w.cfg.Temporals
+	st.Waits.Jitter = func() float64 { return float64(random()>>11) / (1 << 53) }
 	s := &stay{worker: w, id: id, pool: pool, notifier: notifier}
 	s.alive, s.kill = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.engine = engine.New(engine.Config{

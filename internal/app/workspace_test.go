@@ -148,7 +148,7 @@ func TestReplayPrintsNothingTwice(t *testing.T) {
 		k.dump(job.ID)
 		t.Fatalf("result = %s (%s)", got.Result, got.Error)
 	}
-	if diff := cmp.Diff(want, k.console(job.ID)); diff != "" {
+	if diff := cmp.Diff(want, k.consoleLines(job.ID)); diff != "" {
 		t.Errorf("console (-want +got):\n%s", diff)
 	}
 }
@@ -210,8 +210,8 @@ func (k *kit) tamper(job uuid.UUID) {
 	}
 }
 
-// console is what a job has printed, in order.
-func (k *kit) console(job uuid.UUID) []string {
+// consoleLines is what a job has printed, in order.
+func (k *kit) consoleLines(job uuid.UUID) []string {
 	k.t.Helper()
 	rows, err := k.History(k.t.Context(), job, 0, 0)
 	k.must(err)

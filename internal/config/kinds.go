@@ -80,6 +80,19 @@ func (s *Set) Duration(into *time.Duration, flag, variable string, fallback time
 	}}, usage, fallback.String())
 }
 
+// Secret binds a key of at least some length; empty: none. Its value is never shown.
+func (s *Set) Secret(into *[]byte, flag, variable string, least int, usage string) {
+	s.add(&setting{
+		flag: flag, variable: variable, kind: "key", hidden: true, want: "a secret of at least " + strconv.Itoa(least) + " bytes", take: func(v []string) error {
+			*into = []byte(last(v))
+			if n := len(*into); n > 0 && n < least {
+				return errUnusable
+			}
+			return nil
+		},
+	}, usage, "")
+}
+
 // Address binds host:port; empty is allowed when fallback is.
 func (s *Set) Address(into *string, flag, variable, fallback, usage string) {
 	s.add(&setting{flag: flag, variable: variable, kind: "host:port", want: "host:port, such as 127.0.0.1:8080", take: func(v []string) error {

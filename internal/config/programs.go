@@ -18,8 +18,15 @@ type API struct {
 	Conns               int
 	Grace               time.Duration
 	Sandbox             Sandbox
-	Log                 Logging
-	Version             bool
+	// LinkKey signs links to approvals; empty: there are none.
+	LinkKey []byte
+	Log     Logging
+	Version bool
+}
+
+// LinkKey binds the key of links to approvals.
+func (s *Set) LinkKey(into *[]byte) {
+	s.Secret(into, "link-key", "STATEK_LINK_KEY", 32, "signs links to approvals, the same on every replica; default: no links")
 }
 
 // Worker is what statek-worker is told.
@@ -56,6 +63,7 @@ func ParseAPI(args []string, env Env, help io.Writer) (API, error) {
 	set.DatabaseURL(&c.DatabaseURL, true)
 	set.Count(&c.Conns, "conns", "STATEK_CONNS", 16, "database connections")
 	set.Duration(&c.Grace, "grace", "STATEK_GRACE", 10*time.Second, "how long requests may go on after a signal")
+	set.LinkKey(&c.LinkKey)
 	c.Sandbox.Bind(set)
 	c.Log.Bind(set)
 	flags.BoolVar(&c.Version, "version", false, "print the version")

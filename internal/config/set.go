@@ -21,6 +21,7 @@ type setting struct {
 	kind           string // shown in --help
 	want           string // ends "expected X to be …"
 	secret         bool   // its value is shown redacted
+	hidden         bool   // its value is never shown
 	fromFile       bool
 	values         []string
 	given          bool // by flag
@@ -86,7 +87,7 @@ func (x *setting) complaint(name string) error {
 	if x.secret {
 		text = Redact(text)
 	}
-	if text == "" {
+	if text == "" || x.hidden {
 		return fmt.Errorf("expected %s to be %s", name, x.want)
 	}
 	return fmt.Errorf("expected %s to be %s, got %q", name, x.want, text)

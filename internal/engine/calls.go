@@ -61,24 +61,35 @@ func (r *run) class(name string) jobs.Class {
 }
 
 // perform starts the calls of one drain. Waits go into the buffer, tools to goroutines of their own. What
-// leaves the process is preceded by a commit of the intent. redo: the calls were interrupted before.
+// leaves the process is preceded by a commit of the intent, and of the waits: a wait that history shows is
+// registered. redo: the calls were interrupted before.
 func (d *drive) perform(ctx context.Context, calls []jobs.Pending, redo bool) error {
+	for _, p := range calls {
+		if p.Class != jobs.Wait {
+			continue
+		}
+		args, err := d.args(p)
+		if err != nil {
+			return err
+		}
+		if err := d.register(p, args); err != nil {
+			return err
+		}
+	}
 	if slices.ContainsFunc(calls, d.external) {
 		if _, err := d.flush(ctx, false); err != nil {
 			return err
 		}
 	}
 	for _, p := range calls {
+		if p.Class == jobs.Wait {
+			continue
+		}
 		args, err := d.args(p)
 		if err != nil {
 			return err
 		}
-		if p.Class == jobs.Wait {
-			err = d.register(p, args)
-		} else {
-			err = d.startTool(p, args, redo)
-		}
-		if err != nil {
+		if err := d.startTool(p, args, redo); err != nil {
 			return err
 		}
 	}
@@ -106,8 +117,14 @@ func (d *drive) args(p jobs.Pending) ([]json.RawMessage, error) {
 
 // register plans a wait. Wrong arguments reject the call; nothing is registered then.
 func (d *drive) register(p jobs.Pending, args []json.RawMessage) error {
+	d.mu.Lock()
+	open := d.isOpen(d.number, p.Call)
+	d.mu.Unlock()
+	if !open {
+		return nil // it has lost its set already
+	}
 	scope := temporal.Scope{
-		Cell: d.number, Call: p.Call, Now: d.Now(), Prefix: d.rec.Spec.Prefix, JobCreated: d.rec.Spec.CreatedAt,
+		Cell: d.number, Call: p.Call, Now: d.Now(), Prefix: d.rec.Spec.Prefix, Job: d.rec.Job.String(), JobCreated: d.rec.Spec.CreatedAt,
 	}
 	if t, ok := d.catalog.Temporals[p.Name]; ok {
 		scope.Def, scope.TemporalID = &t.Def, t.ID

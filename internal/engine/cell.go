@@ -8,21 +8,21 @@ import (
 
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
+	"statek/internal/temporal"
 )
 
 // drive is one VM on the open cell.
 type drive struct {
 	*run
-	vm        jsvm.Session
-	number    int
-	delivered int             // results the VM has been given
-	printed   int             // console lines the cell has printed in all
-	recorded  int             // console lines that history has
-	inflight  int             // tool calls that are being performed
-	results   chan result     // from their goroutines
-	work      context.Context // of tool calls; ends with the cell
-	stop      context.CancelCauseFunc
-	wg        sync.WaitGroup
+	vm       jsvm.Session
+	number   int
+	printed  int             // console lines the cell has printed in all
+	recorded int             // console lines that history has
+	inflight int             // tool calls that are being performed
+	results  chan result     // from their goroutines
+	work     context.Context // of tool calls; ends with the cell
+	stop     context.CancelCauseFunc
+	wg       sync.WaitGroup
 }
 
 // result is a performed tool call. Transactional calls are already applied; err ends the run.
@@ -67,6 +67,7 @@ func (r *run) execute(ctx context.Context) ([]jobs.Effect, error) {
 	d := &drive{run: r, number: r.job.Cell.Number, results: make(chan result, maxPending), work: work, stop: stop}
 	defer d.wg.Wait()
 	defer stop(errCellOver)
+	defer func() { d.live, d.delivered = false, 0 }()
 	step, err := d.replay(ctx)
 	if d.vm != nil {
 		defer d.vm.Close()
@@ -102,6 +103,9 @@ func (d *drive) loop(ctx context.Context, step jsvm.Step) ([]jobs.Effect, error)
 		}
 		if step.State != jsvm.Pending || step.Exit != nil {
 			return d.end(ctx, step)
+		}
+		if err := d.giveBack(ctx); err != nil {
+			return nil, err
 		}
 		if err := d.perform(ctx, calls, false); err != nil {
 			return nil, err
@@ -149,13 +153,40 @@ func (d *drive) issue(step jsvm.Step) ([]jobs.Pending, error) {
 	calls := make([]jobs.Pending, 0, len(step.Calls))
 	for _, c := range step.Calls {
 		p := jobs.Pending{Call: c.ID, Name: c.Name, Class: d.class(c.Name)}
-		ev := jobs.CallIssued{Call: c.ID, Name: c.Name, Class: p.Class, Args: c.Args, Hash: step.Hash, After: d.delivered}
+		ev := jobs.CallIssued{
+			Call: c.ID, Name: c.Name, Class: p.Class, Args: c.Args, Temporal: d.catalog.Temporals[c.Name].ID,
+			Hash: step.Hash, After: d.delivered,
+		}
 		if _, err := d.apply(ev); err != nil {
 			return nil, err
 		}
 		calls = append(calls, p)
 	}
+	for _, s := range step.Sets {
+		if err := d.join(s); err != nil {
+			return nil, err
+		}
+	}
 	return calls, nil
+}
+
+// join records a set of waits. What has been given to its members and not to the code decides now: the first
+// wins, and the others' values are seen by nobody.
+func (d *drive) join(s jsvm.Set) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ev := jobs.WaitsJoined{Mode: temporal.Mode(s.Mode), Calls: s.Calls, Won: s.Won}
+	for _, settled := range d.ready {
+		switch {
+		case !slices.Contains(s.Calls, settled.Call):
+		case ev.Won == 0 && (ev.Mode == temporal.First || settled.Error == nil):
+			ev.Won = settled.Call
+		case ev.Won != 0 && settled.Error == nil:
+			d.discards = append(d.discards, discard{Discard: temporal.Discard{Cell: d.number, Call: settled.Call, Value: settled.Value}})
+		}
+	}
+	_, err := d.applyLocked(ev)
+	return err
 }
 
 // await returns the next result to deliver. Nil without error: mail changed something, look again.
@@ -189,13 +220,6 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	case <-ctx.Done():
 		return nil, false, context.Cause(ctx)
 	}
-}
-
-func (r *run) clearRungAndRead(ctx context.Context) error {
-	if err := r.Jobs.ClearRung(ctx, r.rec.Hold); err != nil {
-		return err
-	}
-	return r.readMail(ctx)
 }
 
 func (r *run) takeReady() *jobs.CallSettled {

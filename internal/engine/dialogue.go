@@ -52,13 +52,30 @@ func (t *talk) add(e jobs.Entry) {
 	case jobs.MessageReceived:
 		t.push(agents.Turn{Kind: agents.MessageTurn, Text: readable(ev.Payload)})
 	case jobs.ValueDiscarded:
-		t.push(agents.Turn{Kind: agents.NoteTurn, Text: fmt.Sprintf(
-			"Note: call %d of cell %d resolved after its cell had ended. Its value: %s", ev.Call, ev.Cell, shorten(string(ev.Value), 2000))})
+		t.push(agents.Turn{Kind: agents.NoteTurn, Text: discarded(ev)})
 	case jobs.Finished:
 		if ev.Outcome != jobs.Succeeded {
 			t.push(agents.Turn{Kind: agents.NoteTurn, Text: strings.TrimSpace("Note: the job was " + string(ev.Outcome) + " and resumed. " + ev.Error)})
 		}
 		t.current = -1
+	}
+}
+
+// discarded tells the model of a value that no code has seen.
+func discarded(ev jobs.ValueDiscarded) string {
+	name := ev.Name
+	if name == "" {
+		name = "a wait"
+	}
+	text := fmt.Sprintf("Note: call %d of cell %d, %s, resolved when its cell had ended or another wait had been first. Its value: %s",
+		ev.Call, ev.Cell, name, shorten(string(ev.Value), 2000))
+	switch ev.Release {
+	case "":
+		return text
+	case released:
+		return text + ". It was given back: others can take it."
+	default:
+		return text + ". Giving it back failed: " + shorten(ev.Release, 500)
 	}
 }
 

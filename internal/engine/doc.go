@@ -11,6 +11,10 @@
 // and delivers one result at a time in commit order. When only waits are open the cell sleeps: the VM is
 // thrown away, and whoever is rung later runs the cell again with the recorded results.
 //
+// What a wait gave and no code will see (its cell has ended, another wait was first) is a discard: it is recorded,
+// shown to the model, and given back by its temporal in the transaction that records it. A message that is
+// asked for in a set of waits has to win the set before it is given.
+//
 // A Worker is the process around it: a heartbeat on a connection of its own, listeners, timers and the
 // sweeper that takes over from the dead.
 //

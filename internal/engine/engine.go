@@ -27,6 +27,8 @@ type Jobs interface {
 	ClearRung(ctx context.Context, h jobs.Hold) error
 	HandOver(ctx context.Context, h jobs.Hold) error
 	Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error)
+	// TakeMessage wins a set of waits for its message(); false: another member was faster, or not yet.
+	TakeMessage(ctx context.Context, h jobs.Hold, cell, call int) (bool, error)
 	Workspace(ctx context.Context, job jobs.ID) ([]jobs.Variable, error)
 	CellHistory(ctx context.Context, job jobs.ID, cell int, since int64) ([]jobs.Entry, error)
 	ModelHistory(ctx context.Context, job jobs.ID) ([]jobs.Entry, error)
@@ -43,6 +45,9 @@ type Library interface {
 type SQLRunner interface {
 	RunTool(ctx context.Context, run agents.SQLRun,
 		settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)) error
+	// GiveBack lets temporals release values that no code will see, in the transaction that records it.
+	GiveBack(ctx context.Context, job jobs.ID, prefix string, values []temporal.Discard,
+		settle func(outcomes []string) (jobs.Commit, func(error), error)) error
 }
 
 // Waits looks at waits right after their registration.

@@ -22,6 +22,11 @@ func (r *run) loadCell(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.loadLog(ctx)
+}
+
+// loadLog reads the history of the open cell, when this run has not started it.
+func (r *run) loadLog(ctx context.Context) error {
 	if len(r.log) > 0 {
 		if _, ok := r.log[0].Event.(jobs.CellStarted); ok {
 			return nil
@@ -52,35 +57,67 @@ func (d *drive) replay(ctx context.Context) (jsvm.Step, error) {
 	cell := jsvm.Cell{
 		Number: started.Cell, Source: started.Source, Transformed: started.Transformed, Seed: started.Seed, Now: started.Now,
 	}
+	given := given(d.log)
 	var deliveries []jsvm.Delivery
 	hashes := map[int]string{}
+	d.ready = nil
 	for _, e := range d.log[1:] {
 		switch ev := e.Event.(type) {
 		case jobs.CallIssued:
 			cell.Recorded = append(cell.Recorded, jsvm.Call{ID: ev.Call, Name: ev.Name, Args: ev.Args})
 			hashes[ev.After] = ev.Hash
+		case jobs.WaitsJoined:
+			cell.Sets = append(cell.Sets, jsvm.Set{Mode: string(ev.Mode), Calls: ev.Calls})
 		case jobs.Slept:
 			hashes[ev.After] = ev.Hash
 		case jobs.Console:
 			d.recorded += len(ev.Lines)
 			cell.Printed = append(cell.Printed, ev.Lines...)
 		case jobs.CallSettled:
-			deliveries = append(deliveries, delivery(ev, true))
+			if len(deliveries) < given {
+				deliveries = append(deliveries, delivery(ev, true))
+			} else {
+				d.ready = append(d.ready, ev) // news: the cell may end before all of them are delivered
+			}
 		}
 	}
 	for i := range deliveries {
 		deliveries[i].Expect = hashes[i]
 	}
-	d.ready = nil // all of them are among the deliveries
-	step, err := vm.Run(ctx, cell)
+	step, err := d.rerun(ctx, cell, deliveries)
+	if want := hashes[given]; err == nil && want != "" && step.State == jsvm.Pending && step.Exit == nil && step.Hash != want {
+		err = &jsvm.DivergedError{Call: len(cell.Recorded), Want: "state " + want, Got: "state " + step.Hash}
+	}
+	if err == nil {
+		d.live, d.delivered = true, len(deliveries)
+	}
+	return step, err
+}
+
+// given counts the results that the cell's code had been given when its history last told.
+func given(log []jobs.Entry) int {
+	n := 0
+	for _, e := range log {
+		switch ev := e.Event.(type) {
+		case jobs.CallIssued:
+			n = max(n, ev.After)
+		case jobs.Slept:
+			n = max(n, ev.After)
+		}
+	}
+	return n
+}
+
+// rerun starts the cell and gives it what it had been given.
+func (d *drive) rerun(ctx context.Context, cell jsvm.Cell, deliveries []jsvm.Delivery) (jsvm.Step, error) {
+	step, err := d.vm.Run(ctx, cell)
 	d.noteTransformed(step.Transformed)
 	if err != nil || len(deliveries) == 0 || step.State != jsvm.Pending || step.Exit != nil {
 		return step, err
 	}
 	console := step.Console
-	step, err = vm.Deliver(ctx, deliveries...)
+	step, err = d.vm.Deliver(ctx, deliveries...)
 	step.Console = append(console, step.Console...)
-	d.delivered = len(deliveries)
 	return step, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"statek/internal/agents"
 	"statek/internal/jobs"
+	"statek/internal/temporal"
 )
 
 // run is one stay of a job with this worker, from claim to release.
@@ -32,8 +33,12 @@ type run struct {
 	ready  []jobs.CallSettled // settled, not delivered to the VM
 	pocket map[int64]bool     // mail that is in the buffer
 	kept   bool               // mail was left in the mailbox for the open cell
-	vars   map[string]jobs.Variable
-	reply  *jobs.ModelReplied
+	// live: a VM runs the open cell, and has been given the first delivered results of its log.
+	live      bool
+	delivered int
+	discards  []discard // values that nobody will see, not recorded yet
+	vars      map[string]jobs.Variable
+	reply     *jobs.ModelReplied
 }
 
 func newRun(e *Engine, rec jobs.Record) *run {
@@ -81,6 +86,9 @@ func (r *run) drive(ctx context.Context) error {
 	}
 	effects, err := r.apply(jobs.Claimed{})
 	for err == nil {
+		if err = r.giveBack(ctx); err != nil {
+			break
+		}
 		if r.stopping.Err() != nil {
 			return r.handOver(ctx)
 		}
@@ -169,6 +177,11 @@ func (r *run) applyLocked(ev jobs.Event) ([]jobs.Effect, error) {
 	r.buffer.Entries = append(r.buffer.Entries, e)
 	r.buffer.Reopened = r.buffer.Reopened || wasDone && job.Status != jobs.Done
 	r.follow(e, cell)
+	for _, eff := range effects {
+		if lost, ok := eff.(jobs.Withdraw); ok {
+			r.withdraw(cell, lost.Calls)
+		}
+	}
 	return effects, nil
 }
 
@@ -179,6 +192,15 @@ func (r *run) follow(e jobs.Entry, cell int) {
 		r.log = []jobs.Entry{e}
 	case jobs.CallIssued, jobs.Console, jobs.Slept:
 		r.log = append(r.log, e)
+	case jobs.WaitsJoined:
+		r.log = append(r.log, e)
+		if ev.Won == 0 {
+			r.buffer.Sets = append(r.buffer.Sets, temporal.Set{Cell: cell, Calls: ev.Calls, Mode: ev.Mode})
+		}
+	case jobs.ValueDiscarded:
+		if ev.Cell == cell {
+			r.log = append(r.log, e)
+		}
 	case jobs.CallSettled:
 		r.log = append(r.log, e)
 		r.ready = append(r.ready, ev)
@@ -186,13 +208,27 @@ func (r *run) follow(e jobs.Entry, cell int) {
 		r.reply = &ev
 	}
 	if cell > 0 && r.job.Cell == nil {
+		r.leaveBehind(cell)
 		r.log, r.ready = nil, nil
-		r.buffer.Withdraw = append(r.buffer.Withdraw, cell)
+		r.buffer.Withdraw = append(r.buffer.Withdraw, temporal.Withdrawal{Cell: cell})
+	}
+}
+
+// withdraw takes back waits that have lost their set; those of the buffer are simply not registered.
+func (r *run) withdraw(cell int, calls []int) {
+	open := slices.DeleteFunc(slices.Clone(calls), func(call int) bool {
+		return slices.ContainsFunc(r.buffer.Waits, func(s temporal.Spec) bool { return s.Cell == cell && s.Call == call })
+	})
+	if len(open) > 0 {
+		r.buffer.Withdraw = append(r.buffer.Withdraw, temporal.Withdrawal{Cell: cell, Calls: open})
 	}
 }
 
 // flush commits the buffer, and with release gives the job up unless it was rung.
 func (r *run) flush(ctx context.Context, release bool) (released bool, err error) {
+	if err := r.giveBack(ctx); err != nil {
+		return false, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.buffer.Entries) == 0 && !release {
@@ -207,12 +243,30 @@ func (r *run) flush(ctx context.Context, release bool) (released bool, err error
 	return released, nil
 }
 
-// takeLocked completes the buffer to a commit. The buffer is emptied when the commit has succeeded.
+// takeLocked completes the buffer to a commit. The buffer is emptied when the commit has succeeded. Waits that
+// are over before they were registered are left out.
 func (r *run) takeLocked() jobs.Commit {
 	c := r.buffer
+	c.Waits, c.Sets = nil, nil
+	for _, s := range r.buffer.Waits {
+		if r.isOpen(s.Cell, s.Call) {
+			c.Waits = append(c.Waits, s)
+		}
+	}
+	for _, s := range r.buffer.Sets {
+		s.Calls = slices.DeleteFunc(slices.Clone(s.Calls), func(call int) bool { return !r.isOpen(s.Cell, call) })
+		if len(s.Calls) > 1 {
+			c.Sets = append(c.Sets, s)
+		}
+	}
 	c.Hold, c.State = r.rec.Hold, r.job
 	c.BlockedOn, c.BlockedWhy = r.blocked()
 	return c
+}
+
+func (r *run) isOpen(cell, call int) bool {
+	c := r.job.Cell
+	return c != nil && c.Number == cell && slices.ContainsFunc(c.Open, func(p jobs.Pending) bool { return p.Call == call })
 }
 
 func (r *run) emptied() {
@@ -238,43 +292,15 @@ func (r *run) rest(ctx context.Context) (released bool, err error) {
 
 // handOver gives the job up in the middle of its work and rings it.
 func (r *run) handOver(ctx context.Context) error {
+	if err := r.giveBack(ctx); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.takeLocked()
 	c.HandOver = true
 	_, err := r.Jobs.Commit(ctx, c)
 	return err
-}
-
-// readMail applies what is in the mailbox. Rows are consumed by the commit that records them.
-func (r *run) readMail(ctx context.Context) error {
-	// Under the lock: a tool's commit that consumed a row between the reading and the look into the pocket would
-	// make it be applied twice.
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	mail, err := r.Jobs.Mail(ctx, r.rec.Job)
-	if err != nil {
-		return err
-	}
-	r.kept = false
-	for _, m := range mail {
-		if r.pocket[m.ID] {
-			continue
-		}
-		events, later := jobs.Open(r.job, m, r.Now())
-		if later {
-			r.kept = true
-			continue
-		}
-		for _, ev := range events {
-			if _, err := r.applyLocked(ev); err != nil {
-				return err
-			}
-		}
-		r.pocket[m.ID] = true
-		r.buffer.Mail = append(r.buffer.Mail, m.ID)
-	}
-	return nil
 }
 
 // blocked says what a job that does not run waits for: a word and a sentence.

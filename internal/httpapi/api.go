@@ -42,6 +42,16 @@ type Controller interface {
 	Emit(ctx context.Context, prefix, name, key string, payload json.RawMessage) (factID int64, created bool, err error)
 }
 
+// Approver shows what jobs ask people, and takes the answers.
+type Approver interface {
+	Approvals(ctx context.Context, filter app.ApprovalFilter) (app.ApprovalPage, error)
+	Approval(ctx context.Context, id uuid.UUID) (app.Approval, error)
+	Decide(ctx context.Context, id uuid.UUID, decision app.Decision, by string) (app.Approval, error)
+	ApprovalLink(ctx context.Context, id uuid.UUID, ttl time.Duration) (app.Link, error)
+	ApprovalByLink(ctx context.Context, token string) (app.Approval, error)
+	DecideByLink(ctx context.Context, token string, decision app.Decision) (app.Approval, error)
+}
+
 // Agents keeps definitions.
 type Agents interface {
 	ListAgents(ctx context.Context, prefix string) ([]app.Agent, error)
@@ -67,6 +77,7 @@ type App interface {
 	Submitter
 	Reader
 	Controller
+	Approver
 	Agents
 	Objects
 	Prober
@@ -129,6 +140,7 @@ func newServer(a App, opts Options) (*server, *chi.Mux) {
 	s.routeHistory()
 	s.routeControl()
 	s.routeObjects()
+	s.routeApprovals()
 	s.routeSystem()
 	s.routeDocs(router)
 	return s, router
@@ -149,6 +161,7 @@ func (s *server) apiConfig() huma.Config {
 				{Name: "agents", Description: "What jobs are run by: prompt and warmup, in immutable versions."},
 				{Name: "events", Description: "Facts that waiting jobs may be waiting for."},
 				{Name: "objects", Description: "Versioned JSON documents that jobs share."},
+				{Name: "approvals", Description: "What jobs ask people, and the answers."},
 				{Name: "system", Description: "Whether the service lives and is ready."},
 			},
 			Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)},

@@ -89,6 +89,7 @@ func send(handler http.Handler, text string) *httptest.ResponseRecorder {
 func TestExchanges(t *testing.T) {
 	t.Parallel()
 	const job = "/v1/jobs/01993e80-6c5e-7cc4-b5d5-0d3c0a3f6a11"
+	const approval = "/v1/approvals/01993e80-6c5e-7cc4-b5d5-0d3c0a3f6a11"
 	const submit = "POST /v1/agents/triage_agent/jobs\n\n"
 	for _, x := range []exchange{
 		{"submit", submit + `{"shared_vars":{"event":{"type":"support_ticket"}},"prefix":"/acme"}`, 201, nil, `"links":{"self":"/v1/jobs/`, map[string]string{"Location": job}},
@@ -121,6 +122,24 @@ func TestExchanges(t *testing.T) {
 		{"batch with a fault", "POST /v1/agents/triage_agent/jobs/batch\n\n" + `{"jobs":[{},{"tgas":[]}]}`, 422, []string{"body.jobs[1].tgas"}, "", nil},
 		{"agent event", "POST /v1/agents/triage_agent/events\n\n" + `{"event":{"a":1},"prefix":"/acme"}`, 201, nil, "", nil},
 		{"agent event without event", "POST /v1/agents/triage_agent/events\n\n{}", 422, []string{"body.event"}, "is missing", nil},
+		{"approvals", "GET /v1/approvals?status=pending&assignee=ada&prefix=/acme&job_id=" + doneID.String(), 200, nil, `"approvals":[{"id"`, nil},
+		{"approvals in a wrong state", "GET /v1/approvals?status=open", 422, []string{"query.status"}, "pending", nil},
+		{"approvals of no job", "GET /v1/approvals?job_id=7", 422, []string{"query.job_id"}, "", nil},
+		{"approvals from a wrong cursor", "GET /v1/approvals?cursor=wrong", 422, []string{"query.cursor"}, "not one of ours", nil},
+		{"approval", "GET " + approval, 200, nil, `"title":"Pay?"`, nil},
+		{"no such approval", "GET /v1/approvals/" + missingID.String(), 404, nil, "no such approval", nil},
+		{"decide", "POST " + approval + "\n\n" + `{"option":"yes","by":"ada"}`, 200, nil, `"decided_by":"ada"`, nil},
+		{"decide anonymously", "POST " + approval + "\n\n" + `{"option":"yes"}`, 422, []string{"body.by"}, "is missing", nil},
+		{"decide nothing", "POST " + approval + "\n\n" + `{"by":"ada"}`, 422, []string{"body.option"}, "is missing", nil},
+		{"decide too late", "POST " + approval + "\n\n" + `{"option":"late","by":"ada"}`, 410, nil, "expired", nil},
+		{"decide again", "POST " + approval + "\n\n" + `{"option":"again","by":"ada"}`, 409, nil, "was decided by ada", nil},
+		{"link", "POST " + approval + "/links", 200, nil, `"path":"/v1/approvals/by-link/t"`, nil},
+		{"link for a while", "POST " + approval + "/links\n\n" + `{"ttl":"2h"}`, 200, nil, `"expires_at":"2025-09-12T12:00:00Z"`, nil},
+		{"link for what", "POST " + approval + "/links\n\n" + `{"ttl":"soon"}`, 422, []string{"body.ttl"}, "48h", nil},
+		{"by link", "GET /v1/approvals/by-link/good", 200, nil, `"title":"Pay?"`, nil},
+		{"by a wrong link", "GET /v1/approvals/by-link/bad", 404, nil, "not valid", nil},
+		{"decide by link", "POST /v1/approvals/by-link/good\n\n" + `{"option":"yes"}`, 200, nil, `"decided_by":"link"`, nil},
+		{"sign by link", "POST /v1/approvals/by-link/good\n\n" + `{"option":"yes","by":"eve"}`, 422, []string{"body.by"}, "is not a field", nil},
 		{"list", "GET /v1/jobs", 200, nil, `{"jobs":[]}`, nil},
 		{"wrong cursor", "GET /v1/jobs?cursor=wrong", 422, []string{"query.cursor"}, "is not one of ours", nil},
 		{"wrong status", "GET /v1/jobs?status=RUNNING", 422, []string{"query.status"}, "SUSPENDED", nil},

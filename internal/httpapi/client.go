@@ -144,6 +144,39 @@ func (c *Client) Emit(ctx context.Context, name string, fact Fact) (FactTaken, e
 	return out, err
 }
 
+// Approvals returns one page of approvals.
+func (c *Client) Approvals(ctx context.Context, f app.ApprovalFilter) (app.ApprovalPage, error) {
+	query := url.Values{}
+	for name, value := range map[string]string{"status": f.Status, "assignee": f.Assignee, "prefix": f.Prefix, "cursor": f.Cursor} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if f.Job != nil {
+		query.Set("job_id", f.Job.String())
+	}
+	if f.Limit != 0 {
+		query.Set("limit", strconv.Itoa(f.Limit))
+	}
+	var out app.ApprovalPage
+	err := c.do(ctx, request{path: "/v1/approvals", query: query}, &out)
+	return out, err
+}
+
+// Decide answers an approval.
+func (c *Client) Decide(ctx context.Context, id uuid.UUID, decision SignedDecision) (app.Approval, error) {
+	var out app.Approval
+	err := c.do(ctx, request{method: http.MethodPost, path: "/v1/approvals/" + id.String(), body: decision}, &out)
+	return out, err
+}
+
+// LinkApproval makes a link to an approval.
+func (c *Client) LinkApproval(ctx context.Context, id uuid.UUID, wish LinkWish) (app.Link, error) {
+	var out app.Link
+	err := c.do(ctx, request{method: http.MethodPost, path: "/v1/approvals/" + id.String() + "/links", body: wish}, &out)
+	return out, err
+}
+
 // Agents lists what the prefix sees.
 func (c *Client) Agents(ctx context.Context, prefix string) ([]app.Agent, error) {
 	query := url.Values{}

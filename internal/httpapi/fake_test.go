@@ -250,3 +250,61 @@ func (f *fakeApp) Health(context.Context) app.Health {
 	defer f.mu.Unlock()
 	return app.Health{Ready: f.broken == nil, Database: "ok", Sandbox: "in-process"}
 }
+
+func (f *fakeApp) approval(id uuid.UUID) (app.Approval, error) {
+	if id != runningID {
+		return app.Approval{}, &app.Error{Kind: app.KindNotFound, Message: "there is no such approval"}
+	}
+	return app.Approval{ID: id, JobID: doneID, Prefix: "/acme", Status: "pending", Title: "Pay?", Options: []app.ApprovalOption{{Value: "yes"}}, CreatedAt: createdAt}, nil
+}
+
+func (f *fakeApp) Approvals(_ context.Context, filter app.ApprovalFilter) (app.ApprovalPage, error) {
+	if err := f.note("approvals " + filter.Status + " " + filter.Assignee + " " + filter.Prefix); err != nil {
+		return app.ApprovalPage{}, err
+	}
+	if filter.Cursor == "wrong" {
+		return app.ApprovalPage{}, &app.Error{Kind: app.KindInvalid, Fields: []app.FieldError{{Field: "cursor", Message: "is not one of ours"}}}
+	}
+	q, err := f.approval(runningID)
+	return app.ApprovalPage{Approvals: []app.Approval{q}}, err
+}
+
+func (f *fakeApp) Approval(_ context.Context, id uuid.UUID) (app.Approval, error) {
+	return f.approval(id)
+}
+
+func (f *fakeApp) Decide(_ context.Context, id uuid.UUID, d app.Decision, by string) (app.Approval, error) {
+	switch q, err := f.approval(id); {
+	case err != nil:
+		return q, err
+	case d.Option == nil:
+		return q, &app.Error{Kind: app.KindInvalid, Fields: []app.FieldError{{Field: "option", Message: "is missing"}}}
+	case *d.Option == "late":
+		return q, &app.Error{Kind: app.KindGone, Message: "the question has expired"}
+	case *d.Option == "again":
+		return q, &app.Error{Kind: app.KindConflict, Message: "was decided by ada"}
+	default:
+		q.Status, q.DecidedBy = "decided", by
+		return q, nil
+	}
+}
+
+func (f *fakeApp) ApprovalLink(_ context.Context, id uuid.UUID, ttl time.Duration) (app.Link, error) {
+	_, err := f.approval(id)
+	return app.Link{Token: "t", Path: "/v1/approvals/by-link/t", ExpiresAt: createdAt.Add(ttl)}, err
+}
+
+func (f *fakeApp) ApprovalByLink(_ context.Context, token string) (app.Approval, error) {
+	if token != "good" {
+		return app.Approval{}, &app.Error{Kind: app.KindNotFound, Message: "this link is not valid"}
+	}
+	return f.approval(runningID)
+}
+
+func (f *fakeApp) DecideByLink(ctx context.Context, token string, d app.Decision) (app.Approval, error) {
+	q, err := f.ApprovalByLink(ctx, token)
+	if err != nil {
+		return q, err
+	}
+	return f.Decide(ctx, q.ID, d, "link")
+}

@@ -34,11 +34,19 @@ func (s *server) logRequests(next http.Handler) http.Handler {
 		started := time.Now()
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() {
-			s.log.DebugContext(r.Context(), "request", "method", r.Method, "path", clip(r.URL.Path), "status", ww.Status(),
+			s.log.DebugContext(r.Context(), "request", "method", r.Method, "path", logged(r.URL.Path), "status", ww.Status(),
 				"bytes", ww.BytesWritten(), "duration", time.Since(started))
 		}()
 		next.ServeHTTP(ww, r)
 	})
+}
+
+// logged is a path without what may not be in a log: the token of a link is a right.
+func logged(path string) string {
+	if strings.HasPrefix(path, linkPrefix) {
+		return linkPrefix + "…"
+	}
+	return clip(path)
 }
 
 // recoverPanics answers 500, or ends the connection when an answer has begun.
@@ -52,7 +60,7 @@ func (s *server) recoverPanics(next http.Handler) http.Handler {
 			if cause == http.ErrAbortHandler { //nolint:errorlint // it is compared as net/http does
 				panic(cause)
 			}
-			p := s.internal(r.Context(), cause, "method", r.Method, "path", clip(r.URL.Path), "stack", string(debug.Stack()))
+			p := s.internal(r.Context(), cause, "method", r.Method, "path", logged(r.URL.Path), "stack", string(debug.Stack()))
 			if ww, ok := w.(middleware.WrapResponseWriter); ok && ww.Status() != 0 {
 				panic(http.ErrAbortHandler)
 			}

@@ -76,6 +76,8 @@ func (s *server) refusal(ctx context.Context, place string, err *app.Error) erro
 		return newProblem(http.StatusConflict, detail, fields...)
 	case app.KindPrecondition:
 		return newProblem(http.StatusPreconditionFailed, detail, fields...)
+	case app.KindGone:
+		return newProblem(http.StatusGone, detail, fields...)
 	case app.KindUnavailable:
 		s.log.WarnContext(ctx, "request refused: the database is away", "err", err.Err)
 		return unavailable(detail)

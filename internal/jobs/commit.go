@@ -29,10 +29,11 @@ type Commit struct {
 	Entries               []Entry
 	// Variables are the workspace changes of cells that ended, in order.
 	Variables []Workspace
-	// Waits are registered, in order.
+	// Withdraw are open waits that are taken back, before others are registered.
+	Withdraw []temporal.Withdrawal
+	// Waits are registered, in order, and then put into Sets together with some that were open before.
 	Waits []temporal.Spec
-	// Withdraw are the cells whose open waits are taken back.
-	Withdraw []int
+	Sets  []temporal.Set
 	// Mail are the consumed mailbox rows.
 	Mail []int64
 	// Usage is what a model reply of this commit cost.

@@ -51,6 +51,7 @@
 //   - It succeeds only after exit, and only when the model was shown every message.
 //   - A turn is attempted at most Limits.Attempts times between two resumes, counting the attempts that were
 //     lost with their worker; turns and failures stay within their budgets.
+//   - Waits that compete are open waits in one undecided set each; when one wins, the others are closed with it.
 //   - Only a cell whose open calls are all waits can sleep, and a cell that sleeps or is paused runs no code: it
 //     issues no call, prints nothing, and can only be aborted.
 //

@@ -21,6 +21,8 @@ type (
 	Perform struct{ Call Pending }
 	// Deliver: hand the recorded result to the VM.
 	Deliver struct{ Call int }
+	// Withdraw: take back waits that have lost their set.
+	Withdraw struct{ Calls []int }
 	// AskModel: record ModelRequested.
 	AskModel struct{ Turn, Attempt int }
 	// Send: send the recorded request, record ModelReplied or ModelFailed.
@@ -41,6 +43,7 @@ func (StartCell) effect() {}
 func (Execute) effect()   {}
 func (Perform) effect()   {}
 func (Deliver) effect()   {}
+func (Withdraw) effect()  {}
 func (AskModel) effect()  {}
 func (Send) effect()      {}
 func (Halt) effect()      {}

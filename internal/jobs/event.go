@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"statek/internal/temporal"
 )
 
 // Event is a fact about a job. Every event but Claimed is one history row; its JSON is the row's payload.
@@ -59,14 +61,21 @@ type (
 		Engine      int    `json:"engine"`
 	}
 	// CallIssued: the open cell made a call. Hash is the replay hash after the drain that made it, which had
-	// After deliveries behind it.
+	// After deliveries behind it. Temporal is the version that a wait of the application's began with.
 	CallIssued struct {
-		Call  int             `json:"call"`
-		Name  string          `json:"name"`
-		Class Class           `json:"class"`
-		Args  json.RawMessage `json:"args"`
-		Hash  string          `json:"hash,omitempty"`
-		After int             `json:"after,omitempty"`
+		Call     int             `json:"call"`
+		Name     string          `json:"name"`
+		Class    Class           `json:"class"`
+		Args     json.RawMessage `json:"args"`
+		Temporal string          `json:"temporal,omitempty"`
+		Hash     string          `json:"hash,omitempty"`
+		After    int             `json:"after,omitempty"`
+	}
+	// WaitsJoined: of these waits only one may win. Won is the one that has settled already; 0: none.
+	WaitsJoined struct {
+		Mode  temporal.Mode `json:"mode"`
+		Calls []int         `json:"calls"`
+		Won   int           `json:"won,omitempty"`
 	}
 	// CallSettled: exactly one of Value and Error is set. Now is the script's clock at the delivery.
 	CallSettled struct {
@@ -127,11 +136,14 @@ type (
 		Mail    int64           `json:"mail"`
 		Payload json.RawMessage `json:"payload"`
 	}
-	// ValueDiscarded: a wait resolved for a cell that had ended; the model is shown the value.
+	// ValueDiscarded: a wait gave a value that no code has seen; the model is shown it. Release says what became
+	// of giving it back: done, or why not; empty: there was nothing to do.
 	ValueDiscarded struct {
-		Cell  int             `json:"cell"`
-		Call  int             `json:"call"`
-		Value json.RawMessage `json:"value,omitempty"`
+		Cell    int             `json:"cell"`
+		Call    int             `json:"call"`
+		Name    string          `json:"name,omitempty"`
+		Value   json.RawMessage `json:"value,omitempty"`
+		Release string          `json:"release,omitempty"`
 	}
 	// Halted pauses the job; Reason says why.
 	Halted struct {
@@ -168,6 +180,7 @@ func (Claimed) Kind() string         { return "claimed" }
 func (TakenOver) Kind() string       { return "taken_over" }
 func (CellStarted) Kind() string     { return "cell_started" }
 func (CallIssued) Kind() string      { return "call_issued" }
+func (WaitsJoined) Kind() string     { return "waits_joined" }
 func (CallSettled) Kind() string     { return "call_settled" }
 func (Console) Kind() string         { return "console" }
 func (Slept) Kind() string           { return "suspended" }
@@ -201,6 +214,8 @@ func Decode(kind string, payload []byte) (Event, error) {
 		return decode[CellStarted](payload)
 	case "call_issued":
 		return decode[CallIssued](payload)
+	case "waits_joined":
+		return decode[WaitsJoined](payload)
 	case "call_settled":
 		return decode[CallSettled](payload)
 	case "console":
@@ -270,7 +285,7 @@ func Place(ev Event, cell int) (int, int) {
 		return cell, ev.Call
 	case ValueDiscarded:
 		return ev.Cell, ev.Call
-	case Console, Slept, CellEnded:
+	case WaitsJoined, Console, Slept, CellEnded:
 		return cell, 0
 	default:
 		return 0, 0

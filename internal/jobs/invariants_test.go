@@ -27,6 +27,7 @@ func (l *life) check(t *rapid.T) {
 		t.Fatalf("JSON reads back as another job:\n%s", diff)
 	}
 	l.checkShape(t)
+	l.checkSets(t)
 	l.checkLimits(t)
 	l.checkClaim(t)
 }
@@ -57,6 +58,28 @@ func (l *life) checkShape(t *rapid.T) {
 	} {
 		if law.broken {
 			t.Fatalf("%s: %s", law.says, encode(t, j))
+		}
+	}
+}
+
+// checkSets: an undecided set has at least two members, all of them open waits, and no wait is in two sets.
+func (l *life) checkSets(t *rapid.T) {
+	if l.job.Cell == nil {
+		return
+	}
+	open := map[int]bool{}
+	for _, p := range l.job.Cell.Open {
+		open[p.Call] = p.Class == jobs.Wait
+	}
+	for _, s := range l.job.Cell.Sets {
+		if len(s.Calls) < 2 {
+			t.Fatalf("a set of %v: %s", s.Calls, showJob(l.job))
+		}
+		for _, call := range s.Calls {
+			if !open[call] {
+				t.Fatalf("call %d is in a set and is no open wait, or is in two: %s", call, showJob(l.job))
+			}
+			open[call] = false
 		}
 	}
 }

@@ -80,6 +80,7 @@ type Cell struct {
 	Origin Origin    `json:"origin"`
 	Index  int       `json:"index"` // warmup block from 0, or turn from 1
 	Open   []Pending `json:"open,omitempty"`
+	Sets   []Set     `json:"sets,omitempty"`   // of open waits, undecided
 	Issued int       `json:"issued,omitempty"` // calls made so far
 	Since  int64     `json:"since,omitempty"`  // the history row that started it; what came before is not read again
 }
@@ -134,7 +135,7 @@ func (l Limits) WithDefaults() Limits {
 func (j Job) clone() Job {
 	if j.Cell != nil {
 		c := *j.Cell
-		c.Open = slices.Clone(c.Open)
+		c.Open, c.Sets = slices.Clone(c.Open), slices.Clone(c.Sets)
 		j.Cell = &c
 	}
 	if j.Model != nil {

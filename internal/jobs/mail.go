@@ -8,7 +8,7 @@ import (
 // Mail is one mailbox row.
 type Mail struct {
 	ID      int64
-	Kind    string // message, interrupt, resolved, timeout, cancel, pause, resume
+	Kind    string // message, interrupt, resolved, timeout, rejected, cancel, pause, resume
 	Cell    int
 	Call    int
 	Payload json.RawMessage
@@ -35,7 +35,7 @@ func Open(job Job, m Mail, now time.Time) (events []Event, later bool) {
 func open(job Job, m Mail, now time.Time) []Event {
 	ended := job.Status == Done
 	switch m.Kind {
-	case "resolved", "timeout":
+	case "resolved", "timeout", "rejected":
 		return openWait(job, m, now)
 	case "message", "interrupt":
 		// A warmup is no dialogue that could be interrupted: there the message waits for the first turn.
@@ -70,19 +70,33 @@ func open(job Job, m Mail, now time.Time) []Event {
 
 func openWait(job Job, m Mail, now time.Time) []Event {
 	if job.Cell == nil || job.Cell.Number != m.Cell || job.Cell.find(m.Call) < 0 {
-		if m.Kind == "timeout" {
+		if m.Kind != "resolved" {
 			return nil
 		}
 		return []Event{ValueDiscarded{Cell: m.Cell, Call: m.Call, Value: m.Payload}}
 	}
 	p := job.Cell.Open[job.Cell.find(m.Call)]
 	ev := CallSettled{Call: p.Call, Name: p.Name, Now: now.UnixMilli()}
-	if m.Kind == "timeout" {
+	switch m.Kind {
+	case "timeout":
 		ev.Error = &Fault{Name: "TimeoutError", Code: "timeout", Message: p.Name + " timed out"}
-	} else {
+	case "rejected":
+		ev.Error = &Fault{}
+		if json.Unmarshal(m.Payload, ev.Error) != nil || ev.Error.Message == "" {
+			ev.Error = &Fault{Message: p.Name + " failed"}
+		}
+	default:
 		ev.Value = m.Payload
 	}
 	return []Event{ev}
+}
+
+// AsksForMessage is the wait that a message would be given to, when it is in a set that it would have to win
+// first.
+func AsksForMessage(job Job, m Mail) (Pending, bool) {
+	p, ok := waitingForMessage(job)
+	given := m.Kind == "message" || m.Kind == "interrupt" && ok && job.Cell.Origin != FromReply
+	return p, ok && given && job.Status != Done && job.Cell.setOf(p.Call) >= 0
 }
 
 // waitingForMessage finds the oldest open message() of the open cell.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"statek/internal/jobs"
+	"statek/internal/temporal"
 )
 
 // situation is a job somewhere in its life, and how it got there.
@@ -48,6 +49,8 @@ func situations() []situation {
 		{"cell runs", path(fresh, asked, coded, cell)},
 		{"cell with open tool", path(fresh, asked, coded, cell, tool)},
 		{"cell with open wait", path(fresh, asked, coded, cell, wait)},
+		{"cell with a set", path(fresh, asked, coded, cell, wait, jobs.CallIssued{Call: 2, Name: "event", Class: jobs.Wait},
+			jobs.WaitsJoined{Mode: temporal.First, Calls: []int{1, 2}})},
 		{"cell sleeps", path(fresh, asked, coded, cell, wait, jobs.Slept{})},
 		{"exit ran", path(fresh, asked, coded, cell, jobs.CellEnded{State: "done", Exit: &jobs.Exit{}})},
 		{"paused at rest", path(fresh, jobs.Halted{Reason: "r"})},
@@ -87,6 +90,8 @@ func moves(j jobs.Job) []jobs.Event {
 		jobs.CallIssued{Call: call, Name: "lookup", Class: jobs.Tool, Args: json.RawMessage("[]")},
 		jobs.CallIssued{Call: call, Name: "sleep", Class: jobs.Wait, Args: json.RawMessage("[]")},
 		settled,
+		jobs.WaitsJoined{Mode: temporal.First, Calls: []int{1, 2}},
+		jobs.WaitsJoined{Mode: temporal.Any, Calls: []int{1, 2}, Won: 1},
 		jobs.Console{Lines: []string{"hi"}},
 		jobs.Slept{On: []string{"sleep"}},
 		jobs.CellEnded{State: "done"},
@@ -187,6 +192,12 @@ func TestNearMisses(t *testing.T) {
 		{"cell runs", jobs.CellEnded{State: "failed"}},
 		{"cell runs", jobs.CellEnded{State: "undecided", Error: &jobs.Fault{Message: "?"}}},
 		{"cell with open tool", jobs.CallSettled{Call: 2, Value: json.RawMessage("1")}},
+		{"cell with open tool", jobs.WaitsJoined{Mode: temporal.First, Calls: []int{1}}},
+		{"cell with open wait", jobs.WaitsJoined{Mode: "some", Calls: []int{1}}},
+		{"cell with open wait", jobs.WaitsJoined{Mode: temporal.First, Calls: []int{1, 1}}},
+		{"cell with open wait", jobs.WaitsJoined{Mode: temporal.First, Calls: []int{1, 2}}},
+		{"cell with open wait", jobs.WaitsJoined{Mode: temporal.First, Calls: []int{1}, Won: 1}},
+		{"cell with a set", jobs.WaitsJoined{Mode: temporal.Any, Calls: []int{1, 2}}},
 		{"cell with open tool", jobs.CallSettled{Call: 1}},
 		{"cell with open tool", jobs.CallSettled{Call: 1, Value: json.RawMessage("1"), Error: &jobs.Fault{Message: "both"}}},
 	}

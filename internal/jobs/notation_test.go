@@ -119,6 +119,9 @@ func showJob(j jobs.Job) string {
 		for _, p := range j.Cell.Open {
 			fmt.Fprintf(&b, " %d:%s(%s)", p.Call, p.Name, p.Class)
 		}
+		for _, s := range j.Cell.Sets {
+			fmt.Fprintf(&b, " %s%v", s.Mode, s.Calls)
+		}
 	}
 	if m := j.Model; m != nil {
 		fmt.Fprintf(&b, " | turn %d attempt %d", m.Turn, m.Attempt)
@@ -153,6 +156,8 @@ func showEffect(e jobs.Effect) string {
 		return fmt.Sprintf("perform call %d %s (%s)", e.Call.Call, e.Call.Name, e.Call.Class)
 	case jobs.Deliver:
 		return fmt.Sprintf("deliver call %d", e.Call)
+	case jobs.Withdraw:
+		return fmt.Sprintf("withdraw calls %v", e.Calls)
 	case jobs.AskModel:
 		return fmt.Sprintf("ask the model: turn %d attempt %d", e.Turn, e.Attempt)
 	case jobs.Send:

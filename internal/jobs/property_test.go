@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"statek/internal/jobs"
+	"statek/internal/temporal"
 )
 
 // TestRandomLives drives jobs the way an engine does: it does what the effects say, with random results, and
@@ -145,7 +147,7 @@ func (l *life) perform(t *rapid.T, e jobs.Effect) jobs.Event {
 	switch e := e.(type) {
 	case jobs.StartCell:
 		return jobs.CellStarted{Cell: l.job.Cells + 1, Origin: e.Origin, Index: e.Index}
-	case jobs.Execute, jobs.Deliver, jobs.Perform:
+	case jobs.Execute, jobs.Deliver, jobs.Perform, jobs.Withdraw:
 		return l.drain(t)
 	case jobs.AskModel:
 		return jobs.ModelRequested{Turn: e.Turn, Attempt: e.Attempt}
@@ -182,6 +184,16 @@ func (l *life) drain(t *rapid.T) jobs.Event {
 			events = append(events, jobs.CallSettled{Call: p.Call, Name: p.Name, Value: json.RawMessage("null")})
 		}
 	}
+	var free []int
+	for _, p := range c.Open {
+		if p.Class == jobs.Wait && !slices.ContainsFunc(c.Sets, func(s jobs.Set) bool { return slices.Contains(s.Calls, p.Call) }) {
+			free = append(free, p.Call)
+		}
+	}
+	if len(free) > 1 {
+		mode := rapid.SampledFrom([]temporal.Mode{temporal.First, temporal.Any}).Draw(t, "mode")
+		events = append(events, jobs.WaitsJoined{Mode: mode, Calls: free}, jobs.WaitsJoined{Mode: mode, Calls: free[:2]})
+	}
 	return rapid.SampledFrom(events).Draw(t, "drain")
 }
 
@@ -210,7 +222,7 @@ func (l *life) crash(t *rapid.T) {
 // mail puts in a row of any kind. What it means is legal whatever the job is doing.
 func (l *life) mail(t *rapid.T) {
 	l.mails++
-	kinds := []string{"message", "interrupt", "resolved", "timeout", "cancel", "pause", "resume", "resume"}
+	kinds := []string{"message", "interrupt", "resolved", "timeout", "rejected", "cancel", "pause", "resume", "resume"}
 	m := jobs.Mail{ID: l.mails, Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Payload: json.RawMessage(`"hi"`)}
 	if c := l.job.Cell; c != nil {
 		m.Cell, m.Call = c.Number, rapid.IntRange(1, max(1, c.Issued)).Draw(t, "call")
@@ -236,8 +248,8 @@ func (l *life) mail(t *rapid.T) {
 // again applies the last event once more, as a confused worker might.
 func (l *life) again(t *rapid.T) {
 	switch l.last.(type) {
-	case jobs.Claimed, jobs.TakenOver, jobs.Console, jobs.MessageReceived, jobs.ValueDiscarded:
-		return // these may come twice
+	case jobs.Claimed, jobs.TakenOver, jobs.Console, jobs.MessageReceived, jobs.ValueDiscarded, jobs.WaitsJoined:
+		return // these may come twice, and what has joined already changes nothing
 	}
 	if _, _, err := jobs.Step(l.job, l.last, l.now); err == nil {
 		t.Fatalf("%s was accepted twice: %s", sort(l.last), showJob(l.job))

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -48,6 +47,8 @@ func (j *Job) apply(ev Event, now time.Time) ([]Effect, string) {
 		return j.cellStarted(ev)
 	case CallIssued:
 		return j.callIssued(ev)
+	case WaitsJoined:
+		return j.waitsJoined(ev)
 	case CallSettled:
 		return j.callSettled(ev)
 	case Console:
@@ -134,16 +135,15 @@ func (j *Job) callSettled(ev CallSettled) ([]Effect, string) {
 	if (ev.Value == nil) == (ev.Error == nil) {
 		return nil, "a call settles with a value or an error"
 	}
-	if j.Cell.Open = slices.Delete(j.Cell.Open, i, i+1); len(j.Cell.Open) == 0 {
-		j.Cell.Open = nil
-	}
+	j.Cell.close(ev.Call)
+	lost := withdraw(j.Cell.decide(ev.Call, ev.Error == nil))
 	if j.Status == Suspended {
 		j.Status = j.running()
 	}
 	if j.Status == Paused {
-		return nil, ""
+		return lost, ""
 	}
-	return []Effect{Deliver{Call: ev.Call}}, ""
+	return append([]Effect{Deliver{Call: ev.Call}}, lost...), ""
 }
 
 func (j *Job) slept() ([]Effect, string) {

@@ -10,12 +10,20 @@ import (
 // openCell is the state of the cell that a session runs.
 type openCell struct {
 	recorded    []Call
+	known       []Set
 	transformed string
 	main        *goja.Promise
 	spent       time.Duration
 
-	calls   map[int]*pendingCall
-	fresh   []Call
+	calls    map[int]*pendingCall
+	promises map[*goja.Object]int // of waits; refusedCall: it was rejected at once
+	fresh    []Call
+	joined   []Set // not reported yet
+	sets     int   // made in all
+	losers   []*pendingCall
+	// withdrawn are the errors that losers reject with: nobody needs to handle them.
+	withdrawn map[goja.Value]bool
+
 	made    int
 	open    int // calls that have not settled
 	tools   int // those of them that are not waits
@@ -36,6 +44,9 @@ type pendingCall struct {
 	name            string
 	wait            bool
 	settled         bool
+	fulfilled       bool // settled with a value
+	lost            bool // settled by losing its set
+	set             *openSet
 	resolve, reject func(any) error
 }
 
@@ -45,7 +56,10 @@ type rejection struct {
 }
 
 func newOpenCell(cell Cell, limits Limits) *openCell {
-	c := &openCell{recorded: cell.Recorded, calls: map[int]*pendingCall{}, console: newConsole(limits.ConsoleBytes), hash: &runningHash{}}
+	c := &openCell{
+		recorded: cell.Recorded, known: cell.Sets, calls: map[int]*pendingCall{}, promises: map[*goja.Object]int{},
+		withdrawn: map[goja.Value]bool{}, console: newConsole(limits.ConsoleBytes), hash: &runningHash{},
+	}
 	c.console.expected = cell.Printed
 	c.hash.add("cell", fmt.Sprint(cell.Number), cell.Source, fmt.Sprint(cell.Seed), fmt.Sprint(cell.Now))
 	return c
@@ -56,11 +70,12 @@ func (c *openCell) step() Step {
 	out := c.carried
 	c.carried = Step{}
 	out.Calls = append(out.Calls, c.fresh...)
+	out.Sets = append(out.Sets, c.joined...)
 	out.Console = append(out.Console, c.console.take()...)
 	if c.transformed != "" {
 		out.Transformed, c.transformed = c.transformed, ""
 	}
-	c.fresh = nil
+	c.fresh, c.joined = nil, nil
 	out.Hash = c.hash.String()
 	return out
 }
@@ -76,6 +91,9 @@ func (s *session) step() (Step, error) {
 		return Step{}, s.fail(c.divergence(&DivergedError{
 			Call: c.made + 1, Want: describeCall(c.recorded[c.made]), Got: "the cell ended as " + string(state),
 		}))
+	}
+	if state != Pending && c.sets < len(c.known) {
+		return Step{}, s.fail(c.divergence(&DivergedError{Call: c.made, Want: c.known[c.sets].describe(), Got: "the cell ended as " + string(state)}))
 	}
 	if state == Pending {
 		out := c.step()
@@ -142,7 +160,7 @@ func (s *session) reportRejections() {
 		return
 	}
 	for _, r := range c.rejections {
-		if r.promise != c.main {
+		if r.promise != c.main && !c.withdrawn[r.value] {
 			s.print("Unhandled rejection: " + s.js.render(r.value))
 		}
 	}

@@ -16,6 +16,10 @@
 // does the same things: a running hash says so at each delivery, and recorded calls are compared as they are
 // made. A cell is done when its main promise has settled and every call that is not a wait has too.
 //
+// Waits may compete (set.go): first, Promise.race and Promise.any over direct, open waits make a set, which the
+// step reports. When a member settles, the others are closed and their promises reject with WithdrawnError;
+// a delivery that comes for one of them later changes nothing.
+//
 // When a cell has ended, Changes reads the variables (graph.go) and writes those that differ (emit.go);
 // Open restores them (restore.go). The formats are described in codec.go.
 //

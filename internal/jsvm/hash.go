@@ -25,6 +25,14 @@ func (h *runningHash) add(parts ...string) {
 
 func (h *runningHash) call(c Call) { h.add("call", strconv.Itoa(c.ID), c.Name, string(c.Args)) }
 
+func (h *runningHash) set(s Set) {
+	parts := []string{"set", s.Mode, strconv.Itoa(s.Won)}
+	for _, call := range s.Calls {
+		parts = append(parts, strconv.Itoa(call))
+	}
+	h.add(parts...)
+}
+
 func (h *runningHash) delivery(d Delivery, now int64) {
 	parts := []string{"delivery", strconv.Itoa(d.Call), strconv.FormatInt(now, 10)}
 	if d.Err != nil {

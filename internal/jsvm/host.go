@@ -108,6 +108,9 @@ func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
 		return refuse("Error", "", g.Name+" was called outside of a cell")
 	}
 	args, problem := s.encodeArgs(g.Name, call.Arguments)
+	if o, ok := value.(*goja.Object); ok && g.Wait {
+		c.promises[o] = refusedCall
+	}
 	switch {
 	case problem != nil:
 		_ = reject(problem)
@@ -126,6 +129,9 @@ func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
 	}
 	made := Call{ID: c.made, Name: g.Name, Args: args}
 	c.calls[made.ID] = &pendingCall{name: g.Name, wait: g.Wait, resolve: resolve, reject: reject}
+	if o, ok := value.(*goja.Object); ok && g.Wait {
+		c.promises[o] = made.ID
+	}
 	c.hash.call(made)
 	if made.ID > len(c.recorded) {
 		c.fresh = append(c.fresh, made)
@@ -188,7 +194,7 @@ func (s *session) docs(call goja.FunctionCall) goja.Value {
 			name = v.String()
 		}
 	}
-	for _, g := range s.grants {
+	for _, g := range append(slices.Clone(s.grants), preludeDocs()...) {
 		if g.Name == name {
 			return s.vm.ToValue(grantDocs(g))
 		}
@@ -226,7 +232,7 @@ func (s *session) tools(goja.FunctionCall) goja.Value {
 		Description string `json:"description,omitempty"`
 	}
 	list := []entry{}
-	for _, g := range s.grants {
+	for _, g := range append(slices.Clone(s.grants), preludeDocs()...) {
 		first, _, _ := strings.Cut(strings.TrimSpace(g.Doc), "\n")
 		list = append(list, entry{g.Name, signature(g), first})
 	}

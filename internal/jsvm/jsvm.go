@@ -100,6 +100,8 @@ type Cell struct {
 	Recorded []Call
 	// Printed are the console lines that the cell is known to have printed. They only explain a divergence.
 	Printed []string
+	// Sets are those that the cell is known to have made, in order, likewise.
+	Sets []Set
 }
 
 // Call is one host call made by a cell. Calls are numbered from 1 in program order.
@@ -111,7 +113,16 @@ type Call struct {
 	Args []byte
 }
 
-// Delivery settles one call. Exactly one of Value and Err is set.
+// Set joins open waits of a cell: the first that settles (mode any: the first with a value) wins, and the
+// others are withdrawn: their promises reject with WithdrawnError.
+type Set struct {
+	Mode  string // first, any
+	Calls []int  // in the order of the code's arguments
+	// Won is the member that had settled before the set was made; 0: none.
+	Won int
+}
+
+// Delivery settles one call. A delivery to a call that was withdrawn changes nothing. Exactly one of Value and Err is set.
 type Delivery struct {
 	Call int
 	// Value is JSON text, decoded from exactly these bytes whether live or replayed.
@@ -146,6 +157,8 @@ type Step struct {
 	State State
 	// Calls are newly made, in program order.
 	Calls []Call
+	// Sets are newly made, in order.
+	Sets []Set
 	// Console holds the lines printed since the previous step.
 	Console []string
 	// Echo is the rendered value of the last expression, when State is Done and there was one that is

@@ -156,7 +156,7 @@ func TestNamespaceIsFixed(t *testing.T) {
 		"docs('objects').length > 80": "true",
 		"docs(objects) === docs('objects') && docs(objects).includes('Changes one.')": "true",
 		"docs('objects.drop')":                                  "!there is no tool 'objects.drop'; there are: fetchIt, objects.get",
-		"tools().map((t) => t.name).join()":                     "fetchIt,objects.get,objects.put,objects.update,objects.changed",
+		"tools().map((t) => t.name).join()":                     "fetchIt,objects.get,objects.put,objects.update,objects.changed,first,all",
 		"objects.changed('a'); 'not awaited'":                   "not awaited",
 		"const {get} = objects; typeof get":                     "function",
 		"let x; try { objects.x() } catch (e) { x = e.name } x": "TypeError",

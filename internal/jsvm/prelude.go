@@ -14,6 +14,7 @@ func (s *session) preludeHosts() []preludeHost {
 		{"kind", func(call goja.FunctionCall) goja.Value { return s.vm.ToValue(s.js.kind(call.Argument(0))) }},
 		{"made", s.made}, {"hide", s.hide}, {"install", s.install}, {"fix", s.fixMissing}, {"close", s.closeAll},
 		{"evaluate", s.evaluate}, {"makeFunction", s.makeFunction}, {"bound", s.bound}, {"regexpTooMuch", s.regexpTooMuch}, {"properties", s.properties},
+		{"join", s.join},
 	}
 }
 

@@ -327,6 +327,32 @@ hide(Date.prototype, 'toLocaleString', textMethods.date.toLocaleString);
 hide(Date.prototype, 'toLocaleDateString', textMethods.date.toLocaleDateString);
 hide(Date.prototype, 'toLocaleTimeString', textMethods.date.toLocaleTimeString);
 
+// --- waits that compete ---
+// host.join makes a set of the waits, of which the first to settle withdraws the others. It throws when one of them is no
+// direct wait and strict is set, and does nothing then otherwise: what is left is a plain race.
+const { race: nativeRace, any: nativeAny, all: nativeAll } = Promise, NativePromise = Promise;
+const contest = (self, native, mode, items) => {
+  if (self !== NativePromise) return apply(native, self, [items]);
+  let list;
+  try { list = [...items]; } catch (e) { return NativePromise.reject(e); }
+  host.join(mode, list, '');
+  return apply(native, self, [list]);
+};
+const contests = {
+  race(items) { return contest(this, nativeRace, 'first', items); },
+  any(items) { return contest(this, nativeAny, 'any', items); },
+};
+hide(NativePromise, 'race', contests.race);
+hide(NativePromise, 'any', contests.any);
+install(globalThis, {
+  first(...waits) { host.join('first', waits, 'first'); return apply(nativeRace, NativePromise, [waits]); },
+  all(...waits) {
+    if (waits.length === 0) throw new TypeError('all needs at least one promise: write all(a, b)');
+    if (waits.length === 1 && isArray(waits[0])) throw new TypeError('argument 1 of all is an array: write all(...list)');
+    return apply(nativeAll, NativePromise, [waits]);
+  },
+});
+
 // --- newer built-ins ---
 install(String.prototype, {
   isWellFormed() { const text = `${this}`; return wellFormed(text) === text; },

@@ -206,7 +206,7 @@ func (s *session) expect(d Delivery) error {
 		return c.divergence(&DivergedError{Call: d.Call, Want: fmt.Sprintf("call %d", d.Call), Got: fmt.Sprintf("only %d calls", c.made)})
 	case call == nil:
 		return fmt.Errorf("%w: deliver call %d, which was not made", ErrSession, d.Call)
-	case call.settled:
+	case call.settled && !call.lost:
 		return fmt.Errorf("%w: deliver call %d twice", ErrSession, d.Call)
 	case (d.Value == nil) == (d.Err == nil):
 		return fmt.Errorf("%w: deliver call %d with neither or both of value and error", ErrSession, d.Call)
@@ -231,7 +231,12 @@ func (s *session) drive(ctx context.Context, replay bool, f func() error) (Step,
 	budget := min(s.limits.DrainTime, s.limits.CellTime-c.spent) * factor
 	guard := s.guard(ctx, budget)
 	begin := s.clock()
-	err := safely(func() error { return s.drained(f) })
+	err := safely(func() error {
+		if err := s.drained(f); err != nil {
+			return err
+		}
+		return s.drained(s.dismissLosers)
+	})
 	s.layout.idle(s.vm)
 	elapsed := s.clock() - begin
 	guard.stop()
@@ -309,6 +314,10 @@ func (s *session) abort(err error, replay bool, budget time.Duration) (Step, err
 func (s *session) settle(d Delivery) error {
 	c := s.cell
 	call := c.calls[d.Call]
+	if call.lost {
+		c.hash.add("late", fmt.Sprint(d.Call))
+		return nil
+	}
 	call.settled = true
 	c.delivered++
 	c.open--
@@ -323,6 +332,8 @@ func (s *session) settle(d Delivery) error {
 		fault = c.admit(call.name, len(d.Value), s.limits)
 	}
 	c.hash.delivery(d, s.now)
+	call.fulfilled = fault == nil
+	c.decide(d.Call)
 	if fault == nil {
 		v, err := s.decodeJSON(d.Value)
 		if err == nil {

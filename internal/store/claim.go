@@ -101,6 +101,15 @@ func (s *Store) Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error) {
 	return mail, nil
 }
 
+// TakeMessage wins, for a message() in a set of waits, against the other members, which are withdrawn. False:
+// one of them was faster, or the wait is not registered yet.
+func (s *Store) TakeMessage(ctx context.Context, h jobs.Hold, cell, call int) (bool, error) {
+	won, err := s.q.WaitTakeMessage(ctx, db.WaitTakeMessageParams{
+		Job: h.Job, Epoch: h.Epoch, Owner: h.Owner, Cell: int32(cell), Call: int32(call),
+	})
+	return won, wrap(err, "take a message for call %d of job %s", call, h.Job)
+}
+
 // Workspace reads the current variables.
 func (s *Store) Workspace(ctx context.Context, job jobs.ID) ([]jobs.Variable, error) {
 	rows, err := s.q.VariablesCurrent(ctx, job)

@@ -80,10 +80,13 @@ func (s *Store) queue(b *pgx.Batch, c jobs.Commit, released *bool) error {
 	for _, u := range c.Usage {
 		b.Queue(db.UsageInsert, c.Job, u.Seq, u.At, text(u.Provider), text(u.Model), u.Input, u.Cached, u.Output, u.Cost)
 	}
-	for _, cell := range c.Withdraw {
-		s.Waits.QueueWithdraw(b, c.Job, cell)
+	for _, w := range c.Withdraw {
+		s.Waits.QueueWithdraw(b, c.Job, w)
 	}
 	s.Waits.QueueRegister(b, c.Job, c.Waits...)
+	for _, set := range c.Sets {
+		s.Waits.QueueJoin(b, c.Job, set)
+	}
 	if len(c.Mail) > 0 {
 		b.Queue(db.MailboxConsume, c.Job, c.Mail)
 	}
@@ -127,6 +130,8 @@ func queueColdRow(b *pgx.Batch, c jobs.Commit) {
 	switch {
 	case c.State.Status == jobs.Done:
 		b.Queue(db.JobFinish, c.Job, textOrNull(string(c.State.Result)), textOrNull(c.State.Error))
+		// A statement after the one that took this transaction's id: a waiter that it does not see settles later.
+		b.Queue(db.JobMarkEnd, c.Job)
 	case c.Reopened:
 		b.Queue(db.JobReopen, c.Job)
 	}

@@ -63,6 +63,12 @@ func (w *Waits) evaluate(ctx context.Context, group int64, sweeping bool) (round
 	for range mostLooks {
 		l := look{w: w, sweeping: sweeping}
 		found, err := l.run(ctx, group)
+		var misuse *misuseError
+		if errors.As(err, &misuse) {
+			retry, err := l.park(ctx, misuse)
+			round.soon(retry)
+			return round, false, wrap(err, "park group %d", group)
+		}
 		if err != nil {
 			return round, false, wrap(err, "look at group %d", group)
 		}
@@ -94,7 +100,6 @@ type look struct {
 	group    db.WaitGroupTakeRow
 	eval     temporal.Evaluation
 	decision temporal.Decision
-	rung     []uuid.UUID
 	ringing  bool
 	// told says that something besides the sweep knew that there was something to see.
 	told   bool
@@ -109,7 +114,7 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	l.tx, l.q = tx, l.w.q.WithTx(tx)
-	l.group, err = l.q.WaitGroupTake(ctx, group)
+	l.group, err = l.q.WaitGroupTake(ctx, db.WaitGroupTakeParams{ID: group, Known: l.w.known()})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
@@ -118,7 +123,7 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 	}
 	l.eval = temporal.Evaluation{
 		Last: temporal.State(l.group.LastResult), Attempts: int(l.group.Attempts),
-		Recheck: time.Duration(l.group.RecheckMs) * time.Millisecond,
+		Recheck: time.Duration(l.group.RecheckMs) * time.Millisecond, Jitter: l.w.jitter(),
 	}
 	now := l.w.now()
 	if at := l.group.RetryAt; l.group.LastResult == string(temporal.Failed) && at != nil && at.After(now) {
@@ -145,13 +150,18 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 }
 
 func (l *look) serve(ctx context.Context) error {
-	if l.group.Kind == string(temporal.Event) {
+	switch temporal.Kind(l.group.Kind) {
+	case temporal.Event:
 		return l.broadcast(ctx)
-	}
-	if l.group.Kind == string(temporal.Object) {
+	case temporal.Job:
+		return l.serveJob(ctx)
+	case temporal.Object:
 		return l.serveObject(ctx)
+	case temporal.Go:
+		return l.serveClaims(ctx, goClaim{l, l.w.Go[l.group.Name]})
+	default: // SQL: below
 	}
-	def, err := l.w.definition(ctx, l.group.TemporalID)
+	def, err := l.w.definition(ctx, l.q, l.group.TemporalID)
 	if err != nil {
 		if Unavailable(err) || ctx.Err() != nil {
 			return err
@@ -159,10 +169,10 @@ func (l *look) serve(ctx context.Context) error {
 		l.eval.Err = err.Error()
 		return nil
 	}
-	return l.serveSQL(ctx, def)
+	return l.serveClaims(ctx, sqlClaim{l, def})
 }
 
-// record writes what follows from the look and rings those who were served.
+// record writes what follows from the look.
 func (l *look) record(ctx context.Context) error {
 	l.decision = temporal.After(l.eval)
 	if l.sweeping && !l.told {
@@ -176,10 +186,7 @@ func (l *look) record(ctx context.Context) error {
 	}
 	b := &pgx.Batch{}
 	b.Queue(db.WaitGroupRecord, retry, int32(l.decision.Attempts), string(l.decision.State), textOrNull(l.eval.Err), now, l.group.ID)
-	if len(l.rung) > 0 {
-		b.Queue(db.Ring, l.rung, false)
-		l.ringing = true
-	}
+	l.ringing = l.eval.Served > 0
 	if l.eval.Served == 0 {
 		// Nothing that must survive a crash: the checks would come back, and a look too many is harmless.
 		b.Queue("set local synchronous_commit = off")
@@ -198,8 +205,9 @@ func (l *look) askTold(ctx context.Context) (err error) {
 	return err
 }
 
-// definition reads a temporal version.
-func (w *Waits) definition(ctx context.Context, id *uuid.UUID) (temporal.Definition, error) {
+// definition reads a temporal version, with the caller's connection: one who holds a connection must not wait for
+// another.
+func (w *Waits) definition(ctx context.Context, q *db.Queries, id *uuid.UUID) (temporal.Definition, error) {
 	if id == nil {
 		return temporal.Definition{}, fmt.Errorf("the wait names no temporal")
 	}
@@ -209,7 +217,7 @@ func (w *Waits) definition(ctx context.Context, id *uuid.UUID) (temporal.Definit
 	if ok {
 		return def, nil
 	}
-	raw, err := w.q.WaitTemporal(ctx, *id)
+	raw, err := q.WaitTemporal(ctx, *id)
 	if err != nil {
 		return def, wrap(err, "read temporal %s", *id)
 	}

@@ -13,44 +13,15 @@ import (
 	"statek/internal/temporal"
 )
 
-// serveSQL asks the condition once, and while it holds gives waiters, first come first served, what the
-// complement takes for them. A waiter's row is locked before its value is claimed, and is deleted together
-// with the claim, the mail and the ring.
-func (l *look) serveSQL(ctx context.Context, def temporal.Definition) error {
-	ready, err := l.ready(ctx, def)
-	if err != nil || !ready || l.eval.Err != "" {
-		return err
-	}
-	if err := l.askTold(ctx); err != nil {
-		return err
-	}
-	heads, err := l.q.WaitHeads(ctx, db.WaitHeadsParams{GroupID: &l.group.ID, Most: lookBatch})
-	if err != nil {
-		return err
-	}
-	for _, head := range heads {
-		got, err := l.complement(ctx, def, head)
-		if err != nil || l.eval.Err != "" {
-			return err
-		}
-		if !got {
-			// Taken by others, or locked by others who may give it back: the plain condition knows.
-			l.eval.Ready, err = l.ready(ctx, def)
-			return err
-		}
-	}
-	switch {
-	case len(heads) == 0 || len(heads) < int(heads[0].Heads):
-		l.eval.Ready = true // a waiter was skipped; its holder may roll back
-	case len(heads) == lookBatch:
-		l.eval.Full = true
-	}
-	return nil
+// sqlClaim is a temporal in SQL.
+type sqlClaim struct {
+	*look
+	def temporal.Definition
 }
 
 // ready asks the condition: its first column is neither null nor false.
-func (l *look) ready(ctx context.Context, def temporal.Definition) (bool, error) {
-	res, err := l.tool(ctx, def, def.Condition, nil, true)
+func (l sqlClaim) ready(ctx context.Context) (bool, error) {
+	res, err := l.statement(ctx, l.def.Condition, nil, true)
 	if err != nil || res == nil || len(res.Rows) == 0 || len(res.Rows[0]) == 0 {
 		return false, err
 	}
@@ -60,10 +31,10 @@ func (l *look) ready(ctx context.Context, def temporal.Definition) (bool, error)
 	return value != nil && !isFalse, nil
 }
 
-// complement takes a value for one waiter; false means that there was none.
-func (l *look) complement(ctx context.Context, def temporal.Definition, head db.WaitHeadsRow) (bool, error) {
+// take runs the complement for one waiter; false means that there was no row.
+func (l sqlClaim) take(ctx context.Context, head db.WaitHeadsRow) (bool, error) {
 	own := map[string]string{"job_id": head.JobID.String(), "prefix": l.group.Prefix}
-	res, err := l.tool(ctx, def, def.Complement, own, false)
+	res, err := l.statement(ctx, l.def.Complement, own, false)
 	if err != nil || res == nil {
 		return false, err
 	}
@@ -87,7 +58,7 @@ func (l *look) complement(ctx context.Context, def temporal.Definition, head db.
 		}
 	}
 	b := &pgx.Batch{}
-	b.Queue(db.WaitResolve, names, types, texts, head.ID)
+	b.Queue(db.WaitResolveRow, head.ID, names, types, texts)
 	b.Queue("release savepoint temporal")
 	err = l.tx.SendBatch(ctx, b).Close()
 	var pg *pgconn.PgError
@@ -97,53 +68,34 @@ func (l *look) complement(ctx context.Context, def temporal.Definition, head db.
 	if err != nil {
 		return false, err
 	}
-	l.eval.Served++
-	l.rung = append(l.rung, head.JobID)
 	return true, nil
 }
 
-// tool runs one statement of a temporal as role statek_tool, in a savepoint, which it releases only when
+// statement runs one statement of the temporal as role statek_tool, in a savepoint, which it releases only when
 // told to. Its failure is put into the evaluation, and the result is nil then; an error means that the
 // transaction is lost. Values travel as text both ways, so numbers stay exact.
-func (l *look) tool(ctx context.Context, def temporal.Definition, st sqldef.Statement, own map[string]string, release bool) (*pgconn.Result, error) {
-	values, err := temporal.Bind(st, def.Params, l.group.Args, own)
+func (l sqlClaim) statement(ctx context.Context, st sqldef.Statement, own map[string]string, release bool) (*pgconn.Result, error) {
+	values, err := temporal.Bind(st, l.def.Params, l.group.Args, own)
 	if err != nil {
 		l.eval.Err = err.Error()
 		return nil, nil //nolint:nilnil // documented: the failure is in the evaluation
 	}
 	b := &pgconn.Batch{}
 	do := func(sql string) { b.ExecParams(sql, nil, nil, nil, nil) }
-	do("savepoint temporal")
-	do("set local role statek_tool")
-	do(fmt.Sprintf("set local statement_timeout = %d", l.w.Timeout.Milliseconds()))
-	do(fmt.Sprintf("set local lock_timeout = %d", l.w.Timeout.Milliseconds()/5))
+	enter := l.enter()
+	for _, sql := range enter {
+		do(sql)
+	}
 	b.ExecParams(st.SQL, values, nil, nil, nil)
-	do("reset role")
-	do("set local statement_timeout to default")
-	do("set local lock_timeout to default")
+	for _, sql := range leaveTool {
+		do(sql)
+	}
 	if release {
 		do("release savepoint temporal")
 	}
-	const place = 4
 	results, err := l.tx.Conn().PgConn().ExecBatch(ctx, b).ReadAll()
 	if err == nil {
-		return results[place], nil
+		return results[len(enter)], nil
 	}
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code[:2] == "57" && pg.Code != "57014" || ctx.Err() != nil {
-		return nil, err
-	}
-	l.eval.Transient = pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "55P03"
-	return nil, l.fault(ctx, pg.Code+": "+sentence(pg))
-}
-
-// fault records the temporal's failure and takes back what its statement did.
-func (l *look) fault(ctx context.Context, message string) error {
-	l.eval.Err = text(message)
-	if len(l.eval.Err) > 1000 {
-		l.eval.Err = l.eval.Err[:1000]
-	}
-	// Simple protocol: nothing can be prepared in a failed transaction. Role and timeouts go back with it.
-	_, err := l.tx.Exec(ctx, "rollback to savepoint temporal; release savepoint temporal", pgx.QueryExecModeSimpleProtocol)
-	return err
+	return nil, l.blame(ctx, err)
 }

@@ -53,7 +53,6 @@ func (l *look) broadcast(ctx context.Context) error {
 		return err
 	}
 	l.eval.Served = int(row.Served)
-	l.ringing = row.Served > 0
 	switch {
 	case row.Locked < row.Firsts:
 		l.eval.Ready = true // a waiter was skipped; its holder may roll back

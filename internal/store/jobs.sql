@@ -48,3 +48,7 @@ select exists (select from statek.jobs where id = $1);
 
 -- name: JobStatus :one
 select status, outcome, seq from statek.job_state where job_id = $1;
+
+-- Tells those who wait for the end of the job.
+-- name: JobMarkEnd :exec
+select statek.mark_fact(array['job:' || sqlc.arg(job)::uuid]);

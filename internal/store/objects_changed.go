@@ -43,14 +43,20 @@ func (l *look) serveObject(ctx context.Context) error {
 		return err
 	}
 	b := &pgx.Batch{}
+	won := map[int64]bool{} // sets; their other members in this group are gone
 	for _, head := range heads {
-		b.Queue(db.WaitResolve, value.names, value.types, value.texts, head.ID)
-		l.rung = append(l.rung, head.JobID)
+		if head.SetID != nil && won[*head.SetID] {
+			continue
+		}
+		b.Queue(db.WaitResolveRow, head.ID, value.names, value.types, value.texts)
+		l.eval.Served++
+		if head.SetID != nil {
+			won[*head.SetID] = true
+		}
 	}
 	if err := l.tx.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
-	l.eval.Served = len(heads)
 	switch {
 	case len(heads) == 0 || len(heads) < int(heads[0].Heads):
 		l.eval.Ready = true // a waiter was skipped; its holder may roll back

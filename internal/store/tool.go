@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -56,12 +57,8 @@ func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun) (json.RawM
 	if err != nil {
 		return nil, &jobs.Fault{Name: "TypeError", Message: err.Error()}, nil
 	}
-	enter := &pgx.Batch{}
-	enter.Queue("savepoint tool")
-	enter.Queue("set local role statek_tool")
-	enter.Queue("select set_config('statement_timeout', $1, true)", fmt.Sprintf("%dms", call.Timeout.Milliseconds()))
-	if err := tx.SendBatch(ctx, enter).Close(); err != nil {
-		return nil, nil, wrap(err, "enter tool")
+	if err := enterTool(ctx, tx, call.Timeout); err != nil {
+		return nil, nil, err
 	}
 	value, err := query(ctx, tx, call.SQLCall, values)
 	var pg *pgconn.PgError
@@ -76,6 +73,14 @@ func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun) (json.RawM
 	default:
 		return nil, nil, wrap(err, "run tool")
 	}
+}
+
+func enterTool(ctx context.Context, tx pgx.Tx, timeout time.Duration) error {
+	enter := &pgx.Batch{}
+	enter.Queue("savepoint tool")
+	enter.Queue("set local role statek_tool")
+	enter.Queue("select set_config('statement_timeout', $1, true)", fmt.Sprintf("%dms", timeout.Milliseconds()))
+	return wrap(tx.SendBatch(ctx, enter).Close(), "enter tool")
 }
 
 // bind lists the parameters as texts; Postgres reads them by the casts in the statement.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +27,10 @@ type Waits struct {
 	Rang func()
 	// Timeout bounds one statement of a temporal, and a fifth of it the wait for one lock; 5 s unless set.
 	Timeout time.Duration
+	// Jitter, when set, returns 0 to 1 and spreads retries. Set it before the first use.
+	Jitter func() float64
+	// Go are the temporals of the embedding program, by name. Set it before the first use.
+	Go map[string]GoTemporal
 
 	mu sync.Mutex
 	// definitions caches temporals by version id; versions never change.
@@ -63,9 +68,9 @@ func (r *Round) soon(d time.Duration) {
 	}
 }
 
-// QueueRegister appends the statements that register a job's waits to the batch of a commit. A commit must
-// register all its waits in one call: they are sorted, so that two commits which create the same groups
-// cannot deadlock. After the commit the caller passes the groups' hashes to TryNow.
+// QueueRegister appends the statements that register a job's waits, and the questions of approvals, to the
+// batch of a commit. A commit must register all its waits in one call: they are sorted, so that two commits
+// which create the same groups cannot deadlock. After the commit the caller passes the groups' hashes to TryNow.
 func (w *Waits) QueueRegister(b *pgx.Batch, job uuid.UUID, specs ...temporal.Spec) {
 	type row struct {
 		spec temporal.Spec
@@ -104,25 +109,55 @@ func (w *Waits) queueRegister(b *pgx.Batch, job uuid.UUID, s temporal.Spec, hash
 	}
 	b.Queue(db.WaitRegister, job, int32(s.Cell), int32(s.Call), string(s.Kind), s.Name, s.Due, s.Since,
 		hash, prefix, kind, name, temporalID, args, deps, recheck, w.now())
+	if q := s.Question; q != nil {
+		b.Queue(db.ApprovalInsert, int32(s.Cell), int32(s.Call), q.Title, string(q.Options), q.FreeText, jsonOrNull(q.Args),
+			jsonOrNull(q.Schema), jsonOrNull(q.Data), textOrNull(q.Assignee), s.Due, job)
+	}
 }
 
-// QueueWithdraw appends the statement that takes back the open waits of a cell. It waits for whoever is
+func jsonOrNull(raw json.RawMessage) *string {
+	if raw == nil {
+		return nil
+	}
+	text := string(raw)
+	return &text
+}
+
+// QueueJoin appends the statement that makes a set of waits, which are registered by then. It waits for
+// whoever is resolving one of them; if that decides the set, the others are taken back.
+func (w *Waits) QueueJoin(b *pgx.Batch, job uuid.UUID, s temporal.Set) {
+	b.Queue(db.WaitJoin, job, int32(s.Cell), numbers(s.Calls), string(s.Mode))
+}
+
+// QueueWithdraw appends the statement that takes back open waits of a cell. It waits for whoever is
 // resolving one of them; what was resolved is in the mailbox then, and stays there.
-func (w *Waits) QueueWithdraw(b *pgx.Batch, job uuid.UUID, cell int) {
-	b.Queue(db.WaitWithdraw, job, int32(cell))
+func (w *Waits) QueueWithdraw(b *pgx.Batch, job uuid.UUID, x temporal.Withdrawal) {
+	b.Queue(db.WaitWithdraw, job, int32(x.Cell), numbers(x.Calls))
+}
+
+// numbers is nil, hence NULL, for nil.
+func numbers(list []int) []int32 {
+	if list == nil {
+		return nil
+	}
+	out := make([]int32, len(list))
+	for i, n := range list {
+		out[i] = int32(n)
+	}
+	return out
 }
 
 // FireTimers resolves the sleeps that are due and times out the other waits that are, at most limit, and
 // returns how many there were.
 func (w *Waits) FireTimers(ctx context.Context, limit int) (int, error) {
-	row, err := w.q.WaitTimersFire(ctx, db.WaitTimersFireParams{Now: w.now(), Most: int32(limit)})
+	fired, err := w.q.WaitTimersFire(ctx, db.WaitTimersFireParams{Now: w.now(), Most: int32(limit)})
 	if err != nil {
 		return 0, wrap(err, "fire timers")
 	}
-	if row.Fired > 0 {
+	if fired > 0 {
 		w.rang()
 	}
-	return int(row.Fired), nil
+	return int(fired), nil
 }
 
 // NextDue returns the earliest time at which a timer fires or a group wants another look; ok is false when

@@ -11,14 +11,22 @@ select statek.register_wait(
   sqlc.arg(now)::timestamptz);
 
 -- name: WaitWithdraw :exec
-delete from statek.waits
-where job_id = sqlc.arg(job) and cell = sqlc.arg(cell);
+select statek.withdraw_waits(sqlc.arg(job)::uuid, sqlc.arg(cell)::integer, sqlc.narg(calls)::integer[]);
 
+-- name: WaitJoin :exec
+select statek.join_waits(sqlc.arg(job)::uuid, sqlc.arg(cell)::integer, sqlc.arg(calls)::integer[], sqlc.arg(mode)::text);
+
+-- name: WaitTakeMessage :one
+select statek.take_message(sqlc.arg(job)::uuid, sqlc.arg(epoch)::bigint, sqlc.arg(owner)::uuid, sqlc.arg(cell)::integer,
+  sqlc.arg(call)::integer)::boolean;
+
+-- In the order given: of the members of a set the first is tried first.
 -- name: WaitGroupsOf :many
-select id
-from statek.wait_groups
-where hash = any(sqlc.arg(hashes)::bytea[])
-order by id;
+select g.id
+from unnest(sqlc.arg(hashes)::bytea[]) with ordinality as h(hash, n)
+join statek.wait_groups g on g.hash = h.hash
+group by g.id
+order by min(h.n);
 
 -- The stamp must stay the only statement of its transaction that can take an xid: it is then younger than
 -- the snapshot. In the SET list, because elsewhere the planner might evaluate it before there is a snapshot. A settle_xid from
@@ -32,12 +40,16 @@ where id = any(array(
   where c.settle_xid is null or c.settle_xid >= pg_snapshot_xmax(pg_current_snapshot())
   for update skip locked));
 
+-- Temporals of embedding programs that this worker lacks are left to those that have them, and must not fill
+-- up the limit. No row of the group: an orphan.
 -- name: WaitGroupsSettled :many
 select distinct due.group_id
 from (
   select c.group_id
   from statek.wait_checks c
+  join statek.wait_groups g on g.id = c.group_id
   where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+    and (g.kind <> 'go' or g.name = any(sqlc.arg(known)::text[]))
   order by c.settle_xid
   limit sqlc.arg(most)
 ) due
@@ -90,7 +102,7 @@ select exists (select from statek.wait_checks where group_id = $1 and settle_xid
 with g as materialized (
   select x.id, x.prefix, x.kind, x.name, x.temporal_id, x.args, x.recheck, x.attempts, x.last_result, x.retry_at
   from statek.wait_groups x
-  where x.id = sqlc.arg(id)
+  where x.id = sqlc.arg(id) and (x.kind <> 'go' or x.name = any(sqlc.arg(known)::text[]))
   for no key update skip locked
 ),
 taken as (
@@ -106,26 +118,35 @@ select g.id, g.prefix, g.kind, g.name, g.temporal_id, g.args, g.attempts,
   exists (select from statek.waits w where w.group_id = g.id) as waiting
 from g;
 
--- The first waiters, locked; those that a timer or a withdrawal holds are skipped, but counted in heads.
+-- The first waiters, locked, their sets before them; those that a timer, a withdrawal or another member's
+-- evaluation holds are skipped, but counted in heads.
 -- name: WaitHeads :many
-select w.id, w.job_id, w.cell, w.call, h.heads
-from (
-  select array_agg(x.id) as ids, count(*) as heads
-  from (select i.id from statek.waits i where i.group_id = sqlc.arg(group_id) order by i.id limit sqlc.arg(most)) x
-) h
-join statek.waits w on w.id = any(h.ids)
+with heads as materialized (
+  select i.id, i.set_id from statek.waits i where i.group_id = sqlc.arg(group_id) order by i.id limit sqlc.arg(most)
+),
+sets as materialized (
+  select s.id from statek.wait_sets s
+  where s.id = any(array(select h.set_id from heads h where h.set_id is not null))
+  order by s.id
+  for update skip locked
+)
+select w.id, w.job_id, w.cell, w.call, w.set_id, (select count(*) from heads) as heads
+from statek.waits w
+where w.id = any(array(select h.id from heads h)) and (w.set_id is null or w.set_id in (select s.id from sets s))
 order by w.id
 for update of w skip locked;
 
--- name: WaitResolve :execrows
-with gone as (
-  delete from statek.waits w
-  where w.id = sqlc.arg(id)
-  returning w.job_id, w.cell, w.call
-)
-insert into statek.mailbox (job_id, kind, cell, call, payload)
-select gone.job_id, 'resolved', gone.cell, gone.call, statek.row_json(sqlc.arg(names)::text[], sqlc.arg(types)::oid[], sqlc.arg(texts)::text[])
-from gone;
+-- name: WaitResolveRow :exec
+select statek.settle_waits(array[sqlc.arg(id)::bigint], array['resolved'],
+  array[statek.row_json(sqlc.arg(names)::text[], sqlc.arg(types)::oid[], sqlc.arg(texts)::text[])]);
+
+-- name: WaitSettleAll :one
+select coalesce(statek.settle_waits(sqlc.arg(ids)::bigint[], array_fill(sqlc.arg(kind)::text, array[cardinality(sqlc.arg(ids)::bigint[])]),
+  array_fill(sqlc.arg(payload)::text::json, array[cardinality(sqlc.arg(ids)::bigint[])])), 0)::bigint as served;
+
+-- name: WaitJobOutcome :one
+select coalesce(o.kind, '')::text as kind, coalesce(o.payload, 'null')::json as payload
+from statek.job_outcome(sqlc.arg(job)::uuid, sqlc.arg(prefix)::text) as o (kind, payload);
 
 -- Writes what came of a look, if it says anything new.
 -- name: WaitGroupRecord :exec
@@ -140,7 +161,7 @@ where id = sqlc.arg(id)
 -- name: WaitGroupsRetry :many
 select id
 from statek.wait_groups
-where retry_at <= sqlc.arg(now)::timestamptz
+where retry_at <= sqlc.arg(now)::timestamptz and (kind <> 'go' or name = any(sqlc.arg(known)::text[]))
 order by retry_at
 limit sqlc.arg(most);
 
@@ -150,6 +171,7 @@ select g.id
 from statek.wait_groups g
 where g.retry_at is null and g.recheck is null
   and (g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
+  and (g.kind <> 'go' or g.name = any(sqlc.arg(known)::text[]))
   and exists (select from statek.waits w where w.group_id = g.id)
   and not exists (select from statek.wait_checks c where c.group_id = g.id)
 order by g.last_at nulls first
@@ -162,31 +184,8 @@ select (exists (select from statek.wait_checks c where c.group_id = sqlc.arg(id)
     select from statek.dirty d
     where d.below or d.dep in (select w.dep from statek.wait_deps w where w.group_id = sqlc.arg(id)::bigint)))::boolean;
 
--- Sleeps and untils that are due resolve, all others time out. One statement: the wait, its mail and the
--- ring go together, and a resolver that is faster leaves no row to lock.
 -- name: WaitTimersFire :one
-with due as materialized (
-  select id from statek.waits
-  where due_at <= sqlc.arg(now)::timestamptz
-  order by due_at
-  limit sqlc.arg(most)
-  for update skip locked
-),
-gone as (
-  delete from statek.waits w
-  using due
-  where w.id = due.id
-  returning w.job_id, w.cell, w.call, w.kind, w.due_at
-),
-mail as (
-  insert into statek.mailbox (job_id, kind, cell, call, payload)
-  select job_id, case when kind in ('sleep', 'until') then 'resolved' else 'timeout' end, cell, call, 'null'
-  from gone
-  order by due_at, job_id, cell, call
-  returning job_id
-)
-select count(*) as fired, (select statek.ring(array_agg(distinct m.job_id), false) from mail m)::text as rung
-from gone;
+select coalesce(statek.fire_timers(sqlc.arg(now)::timestamptz, sqlc.arg(most)::integer), 0)::bigint as fired;
 
 -- name: WaitNextDue :one
 select least(

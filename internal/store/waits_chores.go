@@ -80,7 +80,7 @@ func (w *Waits) relaxed(ctx context.Context, queue func(*pgx.Batch)) error {
 // Settle looks at the groups, at most limit, whose checks are due: every writer that could not see the
 // registration is over.
 func (w *Waits) Settle(ctx context.Context, limit int) (Round, error) {
-	groups, err := w.q.WaitGroupsSettled(ctx, int32(limit))
+	groups, err := w.q.WaitGroupsSettled(ctx, db.WaitGroupsSettledParams{Known: w.known(), Most: int32(limit)})
 	if err != nil {
 		return Round{}, wrap(err, "find settled groups")
 	}
@@ -108,7 +108,7 @@ func (w *Waits) Drain(ctx context.Context) (Round, error) {
 
 // Retry looks at the groups whose time has come: contended, failed, or to be rechecked.
 func (w *Waits) Retry(ctx context.Context, limit int) (Round, error) {
-	groups, err := w.q.WaitGroupsRetry(ctx, db.WaitGroupsRetryParams{Now: w.now(), Most: int32(limit)})
+	groups, err := w.q.WaitGroupsRetry(ctx, db.WaitGroupsRetryParams{Now: w.now(), Known: w.known(), Most: int32(limit)})
 	if err != nil {
 		return Round{}, wrap(err, "find groups to retry")
 	}
@@ -118,7 +118,7 @@ func (w *Waits) Retry(ctx context.Context, limit int) (Round, error) {
 // Sweep looks at groups that nothing tells to look at and that were not looked at for quiet, at most limit.
 // What it serves had lost its wake-up and is counted in Caught.
 func (w *Waits) Sweep(ctx context.Context, quiet time.Duration, limit int) (Round, error) {
-	groups, err := w.q.WaitGroupsQuiet(ctx, db.WaitGroupsQuietParams{Before: w.now().Add(-quiet), Most: int32(limit)})
+	groups, err := w.q.WaitGroupsQuiet(ctx, db.WaitGroupsQuietParams{Before: w.now().Add(-quiet), Known: w.known(), Most: int32(limit)})
 	if err != nil {
 		return Round{}, wrap(err, "find quiet groups")
 	}

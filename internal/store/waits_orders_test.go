@@ -27,6 +27,7 @@ type shape struct {
 	// exclusive: nobody can look between the first write and the end, because the table is locked.
 	exclusive bool
 	asleep    bool // the job must not wake
+	ends      bool // the wait is for the end of another job, which is the key
 }
 
 const insertTask = "insert into app.tasks (queue) values ('%[1]s')"
@@ -59,6 +60,9 @@ func shapes() []shape {
 		{name: "merge", steps: []string{"begin; merge into app.tasks t using (select '%[1]s' as q) s on t.queue = s.q when not matched then insert (queue) values (s.q)", "commit"}},
 		{name: "partition through the parent", temporal: pickPart, steps: []string{"begin; insert into app.parts values (%[2]d, '%[1]s')", "commit"}},
 		{name: "partition directly", temporal: pickPart, steps: []string{"begin; insert into app.parts_high values (1000000 + %[2]d, '%[1]s')", "commit"}},
+		{name: "the end of a job", ends: true, steps: []string{
+			"begin; update statek.job_state set status = 'DONE', outcome = 'succeeded' where job_id = '%[1]s'",
+			"select statek.mark_fact(array['job:%[1]s'])", "commit"}},
 		{name: "replica role", steps: []string{"begin; set local session_replication_role = replica; " + insertTask, "commit"}},
 	}
 }
@@ -80,6 +84,9 @@ func TestNoWakeUpIsLost(t *testing.T) {
 				text = pickTask
 			}
 			def, id := k.define(text)
+			if s.ends {
+				def, id = nil, ""
+			}
 			o := &orders{waitsKit: k, shape: s, def: def, id: id, waiter: k.session(), writer: k.session(), open: map[uuid.UUID]string{}}
 			o.all("", map[byte]int{'R': 4, 'W': len(s.steps), 'D': 1})
 			o.verify()
@@ -150,6 +157,10 @@ func (o *orders) run(order string) {
 	ctx, cancel := context.WithTimeout(o.ctx, 10*time.Second)
 	defer cancel()
 	key := fmt.Sprintf("k%d", o.n)
+	if o.ends {
+		key = o.job("/acme/dev/below").String()
+		o.exec("insert into statek.job_state (job_id, status, core) values ($1, 'STARTED', '{\"seq\":0}')", key)
+	}
 	if o.seed != "" {
 		o.exec(o.sql(o.seed, key))
 	}
@@ -203,7 +214,11 @@ func (o *orders) registration(ctx context.Context, step int, job uuid.UUID, key 
 	case 1:
 		_, err := o.waiter.Exec(ctx, "begin")
 		o.must(err)
-		o.register(o.waiter, job, o.plan(1, o.def.Name, o.def, o.id, `["`+key+`"]`))
+		name := "job"
+		if o.def != nil {
+			name = o.def.Name
+		}
+		o.register(o.waiter, job, o.plan(1, name, o.def, o.id, `["`+key+`"]`))
 		return nil
 	case 2:
 		_, err := o.waiter.Exec(ctx, "commit")

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"statek/internal/store"
+	"statek/internal/temporal"
 )
 
 func TestTimers(t *testing.T) {
@@ -108,7 +109,7 @@ func TestWithdrawHoldsOffTheEvaluator(t *testing.T) {
 				_, err := owner.Exec(k.ctx, "begin")
 				k.must(err)
 				b := &pgx.Batch{}
-				k.waits.QueueWithdraw(b, job, 1)
+				k.waits.QueueWithdraw(b, job, temporal.Withdrawal{Cell: 1})
 				k.must(owner.SendBatch(k.ctx, b).Close())
 				k.exec("insert into app.tasks (queue) values ('main'); select statek.emit('/', 'paid')")
 				round, err := k.waits.Drain(k.ctx)
@@ -146,7 +147,7 @@ func TestWithdrawAfterResolveKeepsTheValue(t *testing.T) {
 		k.exec("insert into app.tasks (queue) values ($1)", key)
 		all.Go(func() {
 			b := &pgx.Batch{}
-			k.waits.QueueWithdraw(b, job, 1)
+			k.waits.QueueWithdraw(b, job, temporal.Withdrawal{Cell: 1})
 			k.must(k.pool.SendBatch(k.ctx, b).Close())
 		})
 		all.Go(func() {

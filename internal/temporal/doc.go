@@ -10,7 +10,13 @@
 //
 // A waiter of an SQL temporal gets the complement's row as an object of its columns, written as Postgres'
 // to_json writes them; a complement must return columns and at most one row. A waiter of an event gets the
-// fact's payload; a sleep, an until: null.
+// fact's payload; of a job {id, outcome, result, error}; of an approval the answer; a sleep, an until: null.
+//
+// # Sets
+//
+// Waits that compete share a [Set]. Whoever ends a member has locked the set's row before the wait's, and takes
+// the other members back in the same transaction: they cannot claim any more. A member that is looked at while
+// another one is being ended is skipped, and its group is contended until that has been decided.
 //
 // # Deps
 //
@@ -22,6 +28,7 @@
 //	fact:/acme/dev:<name>        facts of that name emitted at that prefix
 //	fact:/acme/dev:<name>#<key>  the same, with that key
 //	object:/acme/dev:<collection>:<key>  that object; without a key: any of the collection
+//	job:<id>                     the end of that job
 //
 // Keys are compared as text on both sides, so only types whose equal values have one text can be keys, and
 // [Plan] brings arguments to that text. A key over 200 bytes is replaced by its digest ([DepKey]).

@@ -53,9 +53,9 @@ func eventGroup(prefix string, args eventArgs) *Group {
 	return g
 }
 
-func sqlGroup(scope Scope, args map[string]json.RawMessage) (*Group, error) {
+func definedGroup(kind Kind, scope Scope, args map[string]json.RawMessage) (*Group, error) {
 	def := scope.Def
-	g := &Group{Prefix: scope.Prefix, Kind: SQL, Name: def.Name, TemporalID: scope.TemporalID, Args: marshal(args), Deps: []string{}}
+	g := &Group{Prefix: scope.Prefix, Kind: kind, Name: def.Name, TemporalID: scope.TemporalID, Args: marshal(args), Deps: []string{}}
 	for _, w := range def.Watches {
 		if w.Column == "" {
 			g.Deps = append(g.Deps, w.Relation+":*")

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"statek/internal/objects"
 )
 
@@ -18,6 +20,7 @@ type Scope struct {
 	// Now is the recorded clock of the call.
 	Now        time.Time
 	Prefix     string
+	Job        string
 	JobCreated time.Time
 	// Def and TemporalID are the temporal behind a name that is not built in.
 	Def        *Definition
@@ -45,7 +48,7 @@ var ErrUnknown = errors.New("temporal: unknown wait")
 // BuiltIn reports whether a name is one of the waits that need no definition.
 func BuiltIn(name string) bool {
 	switch Kind(name) {
-	case Sleep, Until, Event, Message:
+	case Sleep, Until, Event, Message, Approval, Job:
 		return true
 	default:
 		return name == objects.Changed
@@ -58,7 +61,7 @@ func Plan(name string, args []json.RawMessage, scope Scope) (Spec, error) {
 	var err error
 	switch {
 	case scope.Def != nil:
-		err = p.sql()
+		err = p.defined()
 	case Kind(name) == Sleep:
 		err = p.sleep()
 	case Kind(name) == Until:
@@ -69,6 +72,10 @@ func Plan(name string, args []json.RawMessage, scope Scope) (Spec, error) {
 		err = p.message()
 	case name == objects.Changed:
 		err = p.object()
+	case Kind(name) == Approval:
+		err = p.approval()
+	case Kind(name) == Job:
+		err = p.job()
 	default:
 		return Spec{}, fmt.Errorf("%w: %q", ErrUnknown, name)
 	}
@@ -163,14 +170,41 @@ func (p *planner) event() error {
 	return nil
 }
 
-func (p *planner) sql() error {
+// job waits for the end of another job.
+func (p *planner) job() error {
+	p.spec.Kind = Job
+	if err := p.count(1, 2, "job(id, {timeout})"); err != nil {
+		return err
+	}
+	var text string
+	_ = json.Unmarshal(p.args[0], &text) // no string: no id
+	id, err := uuid.Parse(text)
+	switch {
+	case err != nil || len(text) != 36:
+		return p.wrong("id", "must be the id of a job, 36 characters, got %s", brief(p.args[0]))
+	case id.String() == p.scope.Job:
+		return p.wrong("id", "is this job's own: it cannot wait for its own end")
+	}
+	p.spec.Group = &Group{
+		Prefix: p.scope.Prefix, Kind: Job, Name: string(Job), Args: marshal(map[string]string{"id": id.String()}),
+		Deps: []string{"job:" + id.String()},
+	}
+	_, err = p.options(1, "timeout")
+	return err
+}
+
+// defined is a wait that the application defines.
+func (p *planner) defined() error {
 	def := p.scope.Def
 	p.spec.Kind = SQL
+	if def.Go {
+		p.spec.Kind = Go
+	}
 	args, err := p.sqlArgs(def.Params)
 	if err != nil {
 		return err
 	}
-	group, err := sqlGroup(p.scope, args)
+	group, err := definedGroup(p.spec.Kind, p.scope, args)
 	if err != nil {
 		var e *ArgumentError
 		if errors.As(err, &e) {

@@ -37,6 +37,9 @@ type Evaluation struct {
 	Last     State
 	Attempts int
 	Recheck  time.Duration
+	// Jitter, from 0 to 1, lengthens a retry by up to a quarter, so that groups which failed together do not
+	// come back together.
+	Jitter float64
 }
 
 // Decision is what follows from a look.
@@ -60,6 +63,12 @@ const (
 
 // After decides what follows from a look at a group.
 func After(e Evaluation) Decision {
+	d := after(e)
+	d.Retry += time.Duration(float64(d.Retry/4) * e.Jitter)
+	return d
+}
+
+func after(e Evaluation) Decision {
 	switch {
 	case e.Waiters == 0:
 		return Decision{State: Empty}

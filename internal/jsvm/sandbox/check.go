@@ -58,6 +58,9 @@ func (s *session) check(rep *reply, req *request) error {
 	if err := s.checkCalls(step.Calls, req); err != nil {
 		return err
 	}
+	if err := s.checkSets(step, req); err != nil {
+		return err
+	}
 	size := len(step.Echo) + len(step.Transformed)
 	for _, line := range step.Console {
 		size += len(line)
@@ -94,6 +97,29 @@ func (s *session) checkCalls(calls []jsvm.Call, req *request) error {
 			return fmt.Errorf("call %d with %d bytes of arguments; the limit is %d", c.ID, len(c.Args), s.limits.ArgBytes)
 		case len(c.Args) == 0 || c.Args[0] != '[' || !json.Valid(c.Args):
 			return fmt.Errorf("call %d with arguments that are no JSON array", c.ID)
+		}
+	}
+	return nil
+}
+
+// checkSets: sets join calls that were made.
+func (s *session) checkSets(step *jsvm.Step, req *request) error {
+	made := len(step.Calls)
+	if req.Run != nil {
+		made += len(req.Run.Recorded)
+	} else if s.cell != nil {
+		made += len(s.cell.Recorded)
+	}
+	if len(step.Sets) > s.limits.TotalCalls {
+		return fmt.Errorf("%d sets; the limit is %d", len(step.Sets), s.limits.TotalCalls)
+	}
+	for _, set := range step.Sets {
+		outside := func(id int) bool { return id < 1 || id > made }
+		switch {
+		case set.Mode != "first" && set.Mode != "any":
+			return fmt.Errorf("a set of mode %q", set.Mode)
+		case len(set.Calls) < 2 || len(set.Calls) > made || slices.ContainsFunc(set.Calls, outside) || set.Won < 0 || set.Won > made:
+			return fmt.Errorf("a set of calls %v of %d that were made", set.Calls, made)
 		}
 	}
 	return nil

@@ -29,6 +29,11 @@ func TestHostileAnswers(t *testing.T) {
 	ended := func(changes ...jsvm.Variable) *reply {
 		return &reply{Step: &jsvm.Step{State: jsvm.Done, Hash: hash}, Changes: &jsvm.Changes{Set: changes}}
 	}
+	sets := func(list ...jsvm.Set) *reply {
+		rep := pending(jsvm.Call{ID: 2, Name: "wait", Args: []byte("[]")})
+		rep.Step.Sets = list
+		return rep
+	}
 	call := func(id int, name, args string) jsvm.Call { return jsvm.Call{ID: id, Name: name, Args: []byte(args)} }
 	for _, c := range []struct {
 		name  string
@@ -51,6 +56,9 @@ func TestHostileAnswers(t *testing.T) {
 		{"arguments that are no array", pending(call(2, "fetchIt", `{"a":1}`)), "no JSON array"},
 		{"arguments that are no JSON", pending(call(2, "fetchIt", `[1,`)), "no JSON array"},
 		{"too many calls", pending(call(2, "fetchIt", "[]"), call(3, "fetchIt", "[]"), call(4, "fetchIt", "[]")), "4 calls; the limit is 3"},
+		{"a set of another kind", sets(jsvm.Set{Mode: "all", Calls: []int{1, 2}}), `a set of mode "all"`},
+		{"a set of calls that were not made", sets(jsvm.Set{Mode: "first", Calls: []int{1, 3}}), "a set of calls [1 3] of 2"},
+		{"an honest set", sets(jsvm.Set{Mode: "first", Calls: []int{1, 2}, Won: 1}), ""},
 		{"a flood of text", &reply{Step: &jsvm.Step{State: jsvm.Pending, Hash: hash, Console: []string{strings.Repeat("x", 1e6)}}}, "bytes of text"},
 		{"a variable over the limit", ended(jsvm.Variable{Name: "v", Value: []byte(`"aaaaaaaaaaaaaaaaaaaaaaaaaa"`)}), "28 bytes; the limit is 20"},
 		{"variables over the limit", ended(jsvm.Variable{Name: "a", Value: []byte(`"aaaaaaaaaaaaaaaa"`)}, jsvm.Variable{Name: "b", Value: []byte(`"aaaaaaaaaaaaaaaa"`)}), "36 bytes; the limit is 30"},

@@ -170,6 +170,7 @@ func drive(ctx context.Context, s jsvm.Session, req *request) (jsvm.Step, error)
 		return jsvm.Step{}, err
 	}
 	step.Calls = slices.Concat(all.Calls, step.Calls)
+	step.Sets = slices.Concat(all.Sets, step.Sets)
 	step.Console = slices.Concat(all.Console, step.Console)
 	if step.Transformed == "" {
 		step.Transformed = all.Transformed

@@ -19,7 +19,7 @@ type session struct {
 	setup  jsvm.Setup
 	limits jsvm.Limits
 
-	cell    *jsvm.Cell // open; its Recorded holds all calls made so far
+	cell    *jsvm.Cell // open; its Recorded and Sets hold all that were made so far
 	past    []jsvm.Delivery
 	spent   time.Duration // CPU time of the open cell, as the parent saw it
 	printed int
@@ -168,7 +168,7 @@ func (s *session) accept(rep *reply, run *jsvm.Cell, deliver []jsvm.Delivery) js
 	step := *rep.Step
 	if run != nil {
 		cell := *run
-		cell.Recorded = slices.Clone(run.Recorded)
+		cell.Recorded, cell.Sets = slices.Clone(run.Recorded), slices.Clone(run.Sets)
 		s.cell = &cell
 	}
 	rebuilt := s.lived && rep.opened && run == nil
@@ -181,6 +181,7 @@ func (s *session) accept(rep *reply, run *jsvm.Cell, deliver []jsvm.Delivery) js
 	}
 	s.printed += len(step.Console)
 	s.cell.Recorded = append(s.cell.Recorded, step.Calls...)
+	s.cell.Sets = append(s.cell.Sets, step.Sets...)
 	for _, d := range deliver {
 		if d.Expect == "" && len(deliver) == 1 {
 			d.Expect = s.hash

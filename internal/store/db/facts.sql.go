@@ -88,12 +88,19 @@ eligible as materialized (
   select r.id, r.job_id, r.cell, r.call, r.fact_id, r.payload, row_number() over (partition by r.job_id order by r.id) as nth
   from ready r
 ),
+sets as materialized (
+  select s.id from statek.wait_sets s
+  where s.id = any(array(select w.set_id from statek.waits w join eligible e on e.id = w.id where e.nth = 1 and w.set_id is not null))
+  order by s.id
+  for update skip locked
+),
 locked as materialized (
   select w.id
   from statek.waits w
   where w.id = any(array(select e.id from eligible e where e.nth = 1))
+    and (w.set_id is null or w.set_id in (select s.id from sets s))
   order by w.id
-  for update skip locked
+  for update of w skip locked
 ),
 delivered as (
   insert into statek.fact_deliveries (job_id, fact_id)
@@ -104,24 +111,17 @@ delivered as (
   on conflict do nothing
   returning job_id, fact_id
 ),
-gone as (
-  delete from statek.waits w
-  using eligible e, delivered d
-  where w.id = e.id and e.nth = 1 and d.job_id = e.job_id and d.fact_id = e.fact_id
-  returning w.id
-),
-mail as (
-  insert into statek.mailbox (job_id, kind, cell, call, payload)
-  select e.job_id, 'resolved', e.cell, e.call, e.payload
+served as (
+  select e.id, e.payload
   from eligible e
-  join gone g on g.id = e.id
-  order by e.id
-  returning job_id
+  join locked l on l.id = e.id
+  join delivered d on d.job_id = e.job_id and d.fact_id = e.fact_id
+  where e.nth = 1
 )
 select (select count(*) from eligible) as eligible, (select count(*) from locked) as locked,
   (select count(*) from eligible e where e.nth = 1) as firsts,
-  count(*) as served, (select statek.ring(array_agg(m.job_id), false) from mail m)::text as rung
-from gone
+  coalesce((select statek.settle_waits(array_agg(s.id order by s.id), array_agg('resolved'::text), array_agg(s.payload order by s.id))
+    from served s), 0)::bigint as served
 `
 
 type FactsServeParams struct {
@@ -138,7 +138,6 @@ type FactsServeRow struct {
 	Locked   int64
 	Firsts   int64
 	Served   int64
-	Rung     string
 }
 
 // Serves the waiters of an event group: to each the oldest fact it has not had, in the order of waiting. The
@@ -159,7 +158,6 @@ func (q *Queries) FactsServe(ctx context.Context, arg FactsServeParams) (FactsSe
 		&i.Locked,
 		&i.Firsts,
 		&i.Served,
-		&i.Rung,
 	)
 	return i, err
 }

@@ -100,6 +100,16 @@ func (q *Queries) JobInsert(ctx context.Context, arg JobInsertParams) (uuid.UUID
 	return id, err
 }
 
+const JobMarkEnd = `-- name: JobMarkEnd :exec
+select statek.mark_fact(array['job:' || $1::uuid])
+`
+
+// Tells those who wait for the end of the job.
+func (q *Queries) JobMarkEnd(ctx context.Context, job uuid.UUID) error {
+	_, err := q.db.Exec(ctx, JobMarkEnd, job)
+	return err
+}
+
 const JobRead = `-- name: JobRead :one
 select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome, s.blocked_on, s.blocked_why, j.result, j.error,
   j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner

@@ -35,6 +35,48 @@ type StatekAgent struct {
 	CreatedAt  time.Time
 }
 
+type StatekApproval struct {
+	ID        uuid.UUID
+	JobID     uuid.UUID
+	Cell      int32
+	Call      int32
+	Prefix    string
+	Title     string
+	Options   []byte
+	FreeText  bool
+	Args      []byte
+	Schema    []byte
+	Data      []byte
+	Assignee  *string
+	Status    string
+	Decision  []byte
+	DecidedBy *string
+	CreatedAt time.Time
+	ExpiresAt *time.Time
+	EndedAt   *time.Time
+}
+
+// What jobs have asked people. Answer with statek.decide(id, decision, by).
+type StatekApprovalOverview struct {
+	ID     uuid.UUID
+	Prefix string
+	JobID  uuid.UUID
+	// pending; decided; expired; withdrawn: the job does not wait for it any more.
+	Status    string
+	Title     string
+	Options   json.RawMessage
+	FreeText  bool
+	Args      json.RawMessage
+	Schema    json.RawMessage
+	Data      json.RawMessage
+	Assignee  *string
+	Decision  json.RawMessage
+	DecidedBy *string
+	Created   time.Time
+	Expires   *time.Time
+	Ended     *time.Time
+}
+
 // Jobs that wait for something, and for how long. statek.explain(id) says more about one.
 type StatekBlockedJob struct {
 	ID         uuid.UUID
@@ -379,6 +421,7 @@ type StatekWaitGroup struct {
 type StatekWaitSet struct {
 	ID    int64
 	JobID uuid.UUID
+	Mode  string
 }
 
 type StatekWatch struct {

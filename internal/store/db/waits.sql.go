@@ -125,7 +125,7 @@ const WaitGroupTake = `-- name: WaitGroupTake :one
 with g as materialized (
   select x.id, x.prefix, x.kind, x.name, x.temporal_id, x.args, x.recheck, x.attempts, x.last_result, x.retry_at
   from statek.wait_groups x
-  where x.id = $1
+  where x.id = $1 and (x.kind <> 'go' or x.name = any($2::text[]))
   for no key update skip locked
 ),
 taken as (
@@ -141,6 +141,11 @@ select g.id, g.prefix, g.kind, g.name, g.temporal_id, g.args, g.attempts,
   exists (select from statek.waits w where w.group_id = g.id) as waiting
 from g
 `
+
+type WaitGroupTakeParams struct {
+	ID    int64
+	Known []string
+}
 
 type WaitGroupTakeRow struct {
 	ID         int64
@@ -159,8 +164,8 @@ type WaitGroupTakeRow struct {
 
 // Takes the group and the checks that are due, in a snapshot older than those of the statements that look.
 // No row: somebody else is looking, or the group is gone.
-func (q *Queries) WaitGroupTake(ctx context.Context, id int64) (WaitGroupTakeRow, error) {
-	row := q.db.QueryRow(ctx, WaitGroupTake, id)
+func (q *Queries) WaitGroupTake(ctx context.Context, arg WaitGroupTakeParams) (WaitGroupTakeRow, error) {
+	row := q.db.QueryRow(ctx, WaitGroupTake, arg.ID, arg.Known)
 	var i WaitGroupTakeRow
 	err := row.Scan(
 		&i.ID,
@@ -246,12 +251,14 @@ func (q *Queries) WaitGroupsIdle(ctx context.Context, arg WaitGroupsIdleParams) 
 }
 
 const WaitGroupsOf = `-- name: WaitGroupsOf :many
-select id
-from statek.wait_groups
-where hash = any($1::bytea[])
-order by id
+select g.id
+from unnest($1::bytea[]) with ordinality as h(hash, n)
+join statek.wait_groups g on g.hash = h.hash
+group by g.id
+order by min(h.n)
 `
 
+// In the order given: of the members of a set the first is tried first.
 func (q *Queries) WaitGroupsOf(ctx context.Context, hashes [][]byte) ([]int64, error) {
 	rows, err := q.db.Query(ctx, WaitGroupsOf, hashes)
 	if err != nil {
@@ -277,20 +284,22 @@ select g.id
 from statek.wait_groups g
 where g.retry_at is null and g.recheck is null
   and (g.last_at is null or g.last_at < $1::timestamptz)
+  and (g.kind <> 'go' or g.name = any($2::text[]))
   and exists (select from statek.waits w where w.group_id = g.id)
   and not exists (select from statek.wait_checks c where c.group_id = g.id)
 order by g.last_at nulls first
-limit $2
+limit $3
 `
 
 type WaitGroupsQuietParams struct {
 	Before time.Time
+	Known  []string
 	Most   int32
 }
 
 // Groups that nobody owes a look, least recently seen first.
 func (q *Queries) WaitGroupsQuiet(ctx context.Context, arg WaitGroupsQuietParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, WaitGroupsQuiet, arg.Before, arg.Most)
+	rows, err := q.db.Query(ctx, WaitGroupsQuiet, arg.Before, arg.Known, arg.Most)
 	if err != nil {
 		return nil, err
 	}
@@ -312,18 +321,19 @@ func (q *Queries) WaitGroupsQuiet(ctx context.Context, arg WaitGroupsQuietParams
 const WaitGroupsRetry = `-- name: WaitGroupsRetry :many
 select id
 from statek.wait_groups
-where retry_at <= $1::timestamptz
+where retry_at <= $1::timestamptz and (kind <> 'go' or name = any($2::text[]))
 order by retry_at
-limit $2
+limit $3
 `
 
 type WaitGroupsRetryParams struct {
-	Now  time.Time
-	Most int32
+	Now   time.Time
+	Known []string
+	Most  int32
 }
 
 func (q *Queries) WaitGroupsRetry(ctx context.Context, arg WaitGroupsRetryParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, WaitGroupsRetry, arg.Now, arg.Most)
+	rows, err := q.db.Query(ctx, WaitGroupsRetry, arg.Now, arg.Known, arg.Most)
 	if err != nil {
 		return nil, err
 	}
@@ -347,15 +357,24 @@ select distinct due.group_id
 from (
   select c.group_id
   from statek.wait_checks c
+  join statek.wait_groups g on g.id = c.group_id
   where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+    and (g.kind <> 'go' or g.name = any($1::text[]))
   order by c.settle_xid
-  limit $1
+  limit $2
 ) due
 order by due.group_id
 `
 
-func (q *Queries) WaitGroupsSettled(ctx context.Context, most int32) ([]int64, error) {
-	rows, err := q.db.Query(ctx, WaitGroupsSettled, most)
+type WaitGroupsSettledParams struct {
+	Known []string
+	Most  int32
+}
+
+// Temporals of embedding programs that this worker lacks are left to those that have them, and must not fill
+// up the limit. No row of the group: an orphan.
+func (q *Queries) WaitGroupsSettled(ctx context.Context, arg WaitGroupsSettledParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, WaitGroupsSettled, arg.Known, arg.Most)
 	if err != nil {
 		return nil, err
 	}
@@ -375,12 +394,18 @@ func (q *Queries) WaitGroupsSettled(ctx context.Context, most int32) ([]int64, e
 }
 
 const WaitHeads = `-- name: WaitHeads :many
-select w.id, w.job_id, w.cell, w.call, h.heads
-from (
-  select array_agg(x.id) as ids, count(*) as heads
-  from (select i.id from statek.waits i where i.group_id = $1 order by i.id limit $2) x
-) h
-join statek.waits w on w.id = any(h.ids)
+with heads as materialized (
+  select i.id, i.set_id from statek.waits i where i.group_id = $1 order by i.id limit $2
+),
+sets as materialized (
+  select s.id from statek.wait_sets s
+  where s.id = any(array(select h.set_id from heads h where h.set_id is not null))
+  order by s.id
+  for update skip locked
+)
+select w.id, w.job_id, w.cell, w.call, w.set_id, (select count(*) from heads) as heads
+from statek.waits w
+where w.id = any(array(select h.id from heads h)) and (w.set_id is null or w.set_id in (select s.id from sets s))
 order by w.id
 for update of w skip locked
 `
@@ -395,10 +420,12 @@ type WaitHeadsRow struct {
 	JobID uuid.UUID
 	Cell  int32
 	Call  int32
+	SetID *int64
 	Heads int64
 }
 
-// The first waiters, locked; those that a timer or a withdrawal holds are skipped, but counted in heads.
+// The first waiters, locked, their sets before them; those that a timer, a withdrawal or another member's
+// evaluation holds are skipped, but counted in heads.
 func (q *Queries) WaitHeads(ctx context.Context, arg WaitHeadsParams) ([]WaitHeadsRow, error) {
 	rows, err := q.db.Query(ctx, WaitHeads, arg.GroupID, arg.Most)
 	if err != nil {
@@ -413,6 +440,7 @@ func (q *Queries) WaitHeads(ctx context.Context, arg WaitHeadsParams) ([]WaitHea
 			&i.JobID,
 			&i.Cell,
 			&i.Call,
+			&i.SetID,
 			&i.Heads,
 		); err != nil {
 			return nil, err
@@ -423,6 +451,49 @@ func (q *Queries) WaitHeads(ctx context.Context, arg WaitHeadsParams) ([]WaitHea
 		return nil, err
 	}
 	return items, nil
+}
+
+const WaitJobOutcome = `-- name: WaitJobOutcome :one
+select coalesce(o.kind, '')::text as kind, coalesce(o.payload, 'null')::json as payload
+from statek.job_outcome($1::uuid, $2::text) as o (kind, payload)
+`
+
+type WaitJobOutcomeParams struct {
+	Job    uuid.UUID
+	Prefix string
+}
+
+type WaitJobOutcomeRow struct {
+	Kind    string
+	Payload []byte
+}
+
+func (q *Queries) WaitJobOutcome(ctx context.Context, arg WaitJobOutcomeParams) (WaitJobOutcomeRow, error) {
+	row := q.db.QueryRow(ctx, WaitJobOutcome, arg.Job, arg.Prefix)
+	var i WaitJobOutcomeRow
+	err := row.Scan(&i.Kind, &i.Payload)
+	return i, err
+}
+
+const WaitJoin = `-- name: WaitJoin :exec
+select statek.join_waits($1::uuid, $2::integer, $3::integer[], $4::text)
+`
+
+type WaitJoinParams struct {
+	Job   uuid.UUID
+	Cell  int32
+	Calls []int32
+	Mode  string
+}
+
+func (q *Queries) WaitJoin(ctx context.Context, arg WaitJoinParams) error {
+	_, err := q.db.Exec(ctx, WaitJoin,
+		arg.Job,
+		arg.Cell,
+		arg.Calls,
+		arg.Mode,
+	)
+	return err
 }
 
 const WaitNextDue = `-- name: WaitNextDue :one
@@ -525,35 +596,44 @@ func (q *Queries) WaitRegister(ctx context.Context, arg WaitRegisterParams) erro
 	return err
 }
 
-const WaitResolve = `-- name: WaitResolve :execrows
-with gone as (
-  delete from statek.waits w
-  where w.id = $4
-  returning w.job_id, w.cell, w.call
-)
-insert into statek.mailbox (job_id, kind, cell, call, payload)
-select gone.job_id, 'resolved', gone.cell, gone.call, statek.row_json($1::text[], $2::oid[], $3::text[])
-from gone
+const WaitResolveRow = `-- name: WaitResolveRow :exec
+select statek.settle_waits(array[$1::bigint], array['resolved'],
+  array[statek.row_json($2::text[], $3::oid[], $4::text[])])
 `
 
-type WaitResolveParams struct {
+type WaitResolveRowParams struct {
+	ID    int64
 	Names []string
 	Types []pgtype.Uint32
 	Texts []string
-	ID    int64
 }
 
-func (q *Queries) WaitResolve(ctx context.Context, arg WaitResolveParams) (int64, error) {
-	result, err := q.db.Exec(ctx, WaitResolve,
+func (q *Queries) WaitResolveRow(ctx context.Context, arg WaitResolveRowParams) error {
+	_, err := q.db.Exec(ctx, WaitResolveRow,
+		arg.ID,
 		arg.Names,
 		arg.Types,
 		arg.Texts,
-		arg.ID,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	return err
+}
+
+const WaitSettleAll = `-- name: WaitSettleAll :one
+select coalesce(statek.settle_waits($1::bigint[], array_fill($2::text, array[cardinality($1::bigint[])]),
+  array_fill($3::text::json, array[cardinality($1::bigint[])])), 0)::bigint as served
+`
+
+type WaitSettleAllParams struct {
+	Ids     []int64
+	Kind    string
+	Payload string
+}
+
+func (q *Queries) WaitSettleAll(ctx context.Context, arg WaitSettleAllParams) (int64, error) {
+	row := q.db.QueryRow(ctx, WaitSettleAll, arg.Ids, arg.Kind, arg.Payload)
+	var served int64
+	err := row.Scan(&served)
+	return served, err
 }
 
 const WaitStamp = `-- name: WaitStamp :execrows
@@ -577,6 +657,32 @@ func (q *Queries) WaitStamp(ctx context.Context) (int64, error) {
 	return result.RowsAffected(), nil
 }
 
+const WaitTakeMessage = `-- name: WaitTakeMessage :one
+select statek.take_message($1::uuid, $2::bigint, $3::uuid, $4::integer,
+  $5::integer)::boolean
+`
+
+type WaitTakeMessageParams struct {
+	Job   uuid.UUID
+	Epoch int64
+	Owner uuid.UUID
+	Cell  int32
+	Call  int32
+}
+
+func (q *Queries) WaitTakeMessage(ctx context.Context, arg WaitTakeMessageParams) (bool, error) {
+	row := q.db.QueryRow(ctx, WaitTakeMessage,
+		arg.Job,
+		arg.Epoch,
+		arg.Owner,
+		arg.Cell,
+		arg.Call,
+	)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const WaitTemporal = `-- name: WaitTemporal :one
 select definition
 from statek.temporals
@@ -591,28 +697,7 @@ func (q *Queries) WaitTemporal(ctx context.Context, id uuid.UUID) ([]byte, error
 }
 
 const WaitTimersFire = `-- name: WaitTimersFire :one
-with due as materialized (
-  select id from statek.waits
-  where due_at <= $1::timestamptz
-  order by due_at
-  limit $2
-  for update skip locked
-),
-gone as (
-  delete from statek.waits w
-  using due
-  where w.id = due.id
-  returning w.job_id, w.cell, w.call, w.kind, w.due_at
-),
-mail as (
-  insert into statek.mailbox (job_id, kind, cell, call, payload)
-  select job_id, case when kind in ('sleep', 'until') then 'resolved' else 'timeout' end, cell, call, 'null'
-  from gone
-  order by due_at, job_id, cell, call
-  returning job_id
-)
-select count(*) as fired, (select statek.ring(array_agg(distinct m.job_id), false) from mail m)::text as rung
-from gone
+select coalesce(statek.fire_timers($1::timestamptz, $2::integer), 0)::bigint as fired
 `
 
 type WaitTimersFireParams struct {
@@ -620,32 +705,25 @@ type WaitTimersFireParams struct {
 	Most int32
 }
 
-type WaitTimersFireRow struct {
-	Fired int64
-	Rung  string
-}
-
-// Sleeps and untils that are due resolve, all others time out. One statement: the wait, its mail and the
-// ring go together, and a resolver that is faster leaves no row to lock.
-func (q *Queries) WaitTimersFire(ctx context.Context, arg WaitTimersFireParams) (WaitTimersFireRow, error) {
+func (q *Queries) WaitTimersFire(ctx context.Context, arg WaitTimersFireParams) (int64, error) {
 	row := q.db.QueryRow(ctx, WaitTimersFire, arg.Now, arg.Most)
-	var i WaitTimersFireRow
-	err := row.Scan(&i.Fired, &i.Rung)
-	return i, err
+	var fired int64
+	err := row.Scan(&fired)
+	return fired, err
 }
 
 const WaitWithdraw = `-- name: WaitWithdraw :exec
-delete from statek.waits
-where job_id = $1 and cell = $2
+select statek.withdraw_waits($1::uuid, $2::integer, $3::integer[])
 `
 
 type WaitWithdrawParams struct {
-	Job  uuid.UUID
-	Cell int32
+	Job   uuid.UUID
+	Cell  int32
+	Calls []int32
 }
 
 func (q *Queries) WaitWithdraw(ctx context.Context, arg WaitWithdrawParams) error {
-	_, err := q.db.Exec(ctx, WaitWithdraw, arg.Job, arg.Cell)
+	_, err := q.db.Exec(ctx, WaitWithdraw, arg.Job, arg.Cell, arg.Calls)
 	return err
 }
 

@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"context"
+
+	"statek/internal/jobs"
+	"statek/internal/temporal"
+)
+
+func (r *run) clearRungAndRead(ctx context.Context) error {
+	if err := r.Jobs.ClearRung(ctx, r.rec.Hold); err != nil {
+		return err
+	}
+	return r.readMail(ctx)
+}
+
+// readMail applies what is in the mailbox. Rows are consumed by the commit that records them.
+func (r *run) readMail(ctx context.Context) error {
+	// Under the lock: a tool's commit that consumed a row between the reading and the look into the pocket would
+	// make it be applied twice.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	mail, err := r.Jobs.Mail(ctx, r.rec.Job)
+	if err != nil {
+		return err
+	}
+	r.kept = false
+	for _, m := range mail {
+		if r.pocket[m.ID] || r.isDiscarded(m.ID) {
+			continue
+		}
+		if err := r.openMail(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openMail applies one row, or leaves it for later.
+func (r *run) openMail(ctx context.Context, m jobs.Mail) error {
+	if p, ok := jobs.AsksForMessage(r.job, m); ok {
+		won, err := r.Jobs.TakeMessage(ctx, r.rec.Hold, r.job.Cell.Number, p.Call)
+		if err != nil {
+			return err
+		}
+		if !won {
+			r.kept = true
+			return nil
+		}
+	}
+	if m.Urgent() && r.job.Cell != nil {
+		// What the cell was given and has not seen must be known when it ends.
+		if err := r.loadLog(ctx); err != nil {
+			return err
+		}
+	}
+	events, later := jobs.Open(r.job, m, r.Now())
+	if later {
+		r.kept = true
+		return nil
+	}
+	for _, ev := range events {
+		if lost, ok := ev.(jobs.ValueDiscarded); ok {
+			r.discards = append(r.discards, discard{mail: m.ID, Discard: temporal.Discard{Cell: lost.Cell, Call: lost.Call, Value: lost.Value}})
+			return nil // the row is consumed with the record of it
+		}
+		if _, err := r.applyLocked(ev); err != nil {
+			return err
+		}
+	}
+	r.pocket[m.ID] = true
+	r.buffer.Mail = append(r.buffer.Mail, m.ID)
+	return nil
+}

@@ -1,0 +1,97 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"statek/internal/store/db"
+)
+
+// claim is a temporal whose waiters each take something of their own. Its failures are in the evaluation; an
+// error means that the transaction is lost.
+type claim interface {
+	ready(ctx context.Context) (bool, error)
+	// take claims a value for one waiter and ends its wait; false: there was none. On success the savepoint
+	// "temporal" is released, so that what follows cannot take the claim back.
+	take(ctx context.Context, head db.WaitHeadsRow) (bool, error)
+}
+
+// serveClaims asks the condition once, and while it holds gives waiters, first come first served, what the
+// complement takes for them. A waiter's set and row are locked before its value is claimed, and are deleted
+// together with the claim, the mail and the ring.
+func (l *look) serveClaims(ctx context.Context, c claim) error {
+	ready, err := c.ready(ctx)
+	if err != nil || !ready || l.eval.Err != "" {
+		return err
+	}
+	if err := l.askTold(ctx); err != nil {
+		return err
+	}
+	heads, err := l.q.WaitHeads(ctx, db.WaitHeadsParams{GroupID: &l.group.ID, Most: lookBatch})
+	if err != nil {
+		return err
+	}
+	won := map[int64]bool{} // sets; their other members in this group are gone
+	for _, head := range heads {
+		if head.SetID != nil && won[*head.SetID] {
+			continue
+		}
+		got, err := c.take(ctx, head)
+		if err != nil || l.eval.Err != "" {
+			return err
+		}
+		if !got {
+			// Taken by others, or locked by others who may give it back: the plain condition knows.
+			l.eval.Ready, err = c.ready(ctx)
+			return err
+		}
+		l.eval.Served++
+		if head.SetID != nil {
+			won[*head.SetID] = true
+		}
+	}
+	switch {
+	case len(heads) == 0 || len(heads) < int(heads[0].Heads):
+		l.eval.Ready = true // a waiter was skipped; its holder may roll back
+	case len(heads) == lookBatch:
+		l.eval.Full = true
+	}
+	return nil
+}
+
+// enter is what precedes code of a temporal: whatever it does can be taken back, and it has the rights of a
+// tool and a bounded time. leaveTool follows it.
+func (l *look) enter() []string {
+	return []string{
+		"savepoint temporal", "set local role statek_tool",
+		fmt.Sprintf("set local statement_timeout = %d", l.w.Timeout.Milliseconds()),
+		fmt.Sprintf("set local lock_timeout = %d", l.w.Timeout.Milliseconds()/5),
+	}
+}
+
+var leaveTool = []string{"reset role", "set local statement_timeout to default", "set local lock_timeout to default"}
+
+// blame puts an error of the temporal's own code into the evaluation. What is not its fault is returned.
+func (l *look) blame(ctx context.Context, err error) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Code[:2] == "57" && pg.Code != "57014" || ctx.Err() != nil {
+		return err
+	}
+	l.eval.Transient = pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "55P03"
+	return l.fault(ctx, pg.Code+": "+sentence(pg))
+}
+
+// fault records the temporal's failure and takes back what its code did.
+func (l *look) fault(ctx context.Context, message string) error {
+	l.eval.Err = text(message)
+	if len(l.eval.Err) > 1000 {
+		l.eval.Err = l.eval.Err[:1000]
+	}
+	// Simple protocol: nothing can be prepared in a failed transaction. Role and timeouts go back with it.
+	_, err := l.tx.Exec(ctx, "rollback to savepoint temporal; release savepoint temporal", pgx.QueryExecModeSimpleProtocol)
+	return err
+}

@@ -1,0 +1,1 @@
+drop function statek.job_outcome(uuid, text);
