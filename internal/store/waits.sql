@@ -228,5 +228,6 @@ select
 select statek.watch_failed()::bigint;
 
 -- name: WatchProblems :many
-select p.relation::text as relation, p.key::text as key, p.problem::text as problem
-from statek.watch_problems() as p (relation, key, problem);
+select p.relation::text as relation, p.key::text as key, p.problem::text as problem, p.remedy::text as remedy,
+  p.fixable::boolean as fixable, p.serious::boolean as serious
+from statek.watch_problems() as p (relation, key, problem, remedy, fixable, serious);

@@ -188,7 +188,14 @@ func (w *Waits) WatchFailures(ctx context.Context) (int64, error) {
 }
 
 // WatchProblem is a watch that does not do its work.
-type WatchProblem struct{ Relation, Key, Problem string }
+type WatchProblem struct {
+	Relation, Key, Problem string
+	// Remedy is the statement, or what a person has to do; a Fixable one is safe to run at any time.
+	Remedy  string
+	Fixable bool
+	// Serious: writes go by unseen.
+	Serious bool
+}
 
 // WatchProblems lists what is wrong with the watches: missing tables, partitions without triggers.
 func (w *Waits) WatchProblems(ctx context.Context) ([]WatchProblem, error) {

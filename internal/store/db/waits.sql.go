@@ -661,14 +661,18 @@ func (q *Queries) WatchFailures(ctx context.Context) (int64, error) {
 }
 
 const WatchProblems = `-- name: WatchProblems :many
-select p.relation::text as relation, p.key::text as key, p.problem::text as problem
-from statek.watch_problems() as p (relation, key, problem)
+select p.relation::text as relation, p.key::text as key, p.problem::text as problem, p.remedy::text as remedy,
+  p.fixable::boolean as fixable, p.serious::boolean as serious
+from statek.watch_problems() as p (relation, key, problem, remedy, fixable, serious)
 `
 
 type WatchProblemsRow struct {
 	Relation string
 	Key      string
 	Problem  string
+	Remedy   string
+	Fixable  bool
+	Serious  bool
 }
 
 func (q *Queries) WatchProblems(ctx context.Context) ([]WatchProblemsRow, error) {
@@ -680,7 +684,14 @@ func (q *Queries) WatchProblems(ctx context.Context) ([]WatchProblemsRow, error)
 	var items []WatchProblemsRow
 	for rows.Next() {
 		var i WatchProblemsRow
-		if err := rows.Scan(&i.Relation, &i.Key, &i.Problem); err != nil {
+		if err := rows.Scan(
+			&i.Relation,
+			&i.Key,
+			&i.Problem,
+			&i.Remedy,
+			&i.Fixable,
+			&i.Serious,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
