@@ -24,6 +24,9 @@ func (l *look) serveSQL(ctx context.Context, def temporal.Definition) error {
 	if err := l.askTold(ctx); err != nil {
 		return err
 	}
+	if err := l.woke(ctx, def); err != nil {
+		return err
+	}
 	heads, err := l.q.WaitHeads(ctx, db.WaitHeadsParams{GroupID: &l.group.ID, Most: lookBatch})
 	if err != nil {
 		return err

@@ -8,14 +8,14 @@ select statek.emit(sqlc.arg(prefix)::text, sqlc.arg(name)::text, sqlc.arg(payloa
 -- nothing. Two waits of one job in this group get one fact each, in two looks.
 -- name: FactsServe :one
 with ready as materialized (
-  select w.id, w.job_id, w.cell, w.call, f.fact_id, f.payload
+  select w.id, w.job_id, w.cell, w.call, f.fact_id, f.payload, f.key, f.created_at
   from statek.waits w
   join statek.jobs j on j.id = w.job_id
   cross join lateral (
-    select x.fact_id, x.payload
+    select x.fact_id, x.payload, x.key, x.created_at
     from unnest(sqlc.arg(prefixes)::text[]) as a(prefix)
     cross join lateral (
-      select y.id as fact_id, y.payload, y.created_at
+      select y.id as fact_id, y.payload, y.key, y.created_at
       from statek.facts y
       where y.prefix = a.prefix and y.name = sqlc.arg(name)::text
         and (sqlc.narg(key)::text is null or y.key = sqlc.narg(key)::text)
@@ -59,8 +59,9 @@ gone as (
   returning w.id
 ),
 mail as (
-  insert into statek.mailbox (job_id, kind, cell, call, payload)
-  select e.job_id, 'resolved', e.cell, e.call, e.payload
+  insert into statek.mailbox (job_id, kind, cell, call, payload, evidence)
+  select e.job_id, 'resolved', e.cell, e.call, e.payload, json_build_object('by', 'event',
+    'what', sqlc.arg(name)::text || coalesce('[' || e.key || ']', ''), 'fact', e.fact_id, 'at', (extract(epoch from e.created_at) * 1000)::bigint)
   from eligible e
   join gone g on g.id = e.id
   order by e.id

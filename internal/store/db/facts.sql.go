@@ -60,14 +60,14 @@ func (q *Queries) FactsExpire(ctx context.Context, arg FactsExpireParams) (int64
 
 const FactsServe = `-- name: FactsServe :one
 with ready as materialized (
-  select w.id, w.job_id, w.cell, w.call, f.fact_id, f.payload
+  select w.id, w.job_id, w.cell, w.call, f.fact_id, f.payload, f.key, f.created_at
   from statek.waits w
   join statek.jobs j on j.id = w.job_id
   cross join lateral (
-    select x.fact_id, x.payload
+    select x.fact_id, x.payload, x.key, x.created_at
     from unnest($1::text[]) as a(prefix)
     cross join lateral (
-      select y.id as fact_id, y.payload, y.created_at
+      select y.id as fact_id, y.payload, y.key, y.created_at
       from statek.facts y
       where y.prefix = a.prefix and y.name = $2::text
         and ($3::text is null or y.key = $3::text)
@@ -85,7 +85,7 @@ with ready as materialized (
   limit $6
 ),
 eligible as materialized (
-  select r.id, r.job_id, r.cell, r.call, r.fact_id, r.payload, row_number() over (partition by r.job_id order by r.id) as nth
+  select r.id, r.job_id, r.cell, r.call, r.fact_id, r.payload, r.key, r.created_at, row_number() over (partition by r.job_id order by r.id) as nth
   from ready r
 ),
 locked as materialized (
@@ -111,8 +111,9 @@ gone as (
   returning w.id
 ),
 mail as (
-  insert into statek.mailbox (job_id, kind, cell, call, payload)
-  select e.job_id, 'resolved', e.cell, e.call, e.payload
+  insert into statek.mailbox (job_id, kind, cell, call, payload, evidence)
+  select e.job_id, 'resolved', e.cell, e.call, e.payload, json_build_object('by', 'event',
+    'what', $2::text || coalesce('[' || e.key || ']', ''), 'fact', e.fact_id, 'at', (extract(epoch from e.created_at) * 1000)::bigint)
   from eligible e
   join gone g on g.id = e.id
   order by e.id

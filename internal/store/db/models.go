@@ -182,18 +182,14 @@ type StatekJobState struct {
 	ChangedAt  time.Time
 }
 
-// What happened in a job, one sentence per fact. Filter by job_id.
 type StatekJobTimeline struct {
 	JobID uuid.UUID
 	Seq   int64
 	At    time.Time
-	// The fact as a sentence; the exact bytes are in statek.history.
-	What string
-	Kind string
-	// The piece of code it happened in; 0: outside.
-	Cell int32
-	// The host call it is about, numbered within the cell; 0: none.
-	Call int32
+	What  string
+	Kind  string
+	Cell  int32
+	Call  int32
 }
 
 type StatekMailbox struct {
@@ -204,6 +200,7 @@ type StatekMailbox struct {
 	Call      int32
 	Payload   []byte
 	CreatedAt time.Time
+	Evidence  []byte
 }
 
 type StatekPrefix struct {
@@ -295,6 +292,9 @@ type StatekWaitCheck struct {
 	ID        int64
 	GroupID   int64
 	SettleXid *string
+	Dep       *string
+	MarkedAt  *time.Time
+	Marks     int32
 }
 
 type StatekWaitDep struct {
@@ -316,6 +316,9 @@ type StatekWaitGroup struct {
 	LastResult *string
 	LastError  *string
 	LastAt     *time.Time
+	TouchedDep *string
+	TouchedAt  *time.Time
+	Touches    int64
 }
 
 type StatekWaitSet struct {
