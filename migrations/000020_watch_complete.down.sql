@@ -84,4 +84,4 @@ create function statek.watch_problems() returns table (relation text, key text, 
       where g.tgrelid = r.relation and g.tgenabled = 'A'
         and g.tgname = statek.watch_name(w.relation, nullif(w.key, '')) || k.suffix)
 $$;
-drop function statek.check_watchable(regclass, text), statek.watch_triggers(text, text), statek.watched_table(text);
+drop function statek.watch_fault(text, text, text), statek.key_family(oid), statek.check_watchable(regclass, text), statek.watch_triggers(text, text), statek.watched_table(text);

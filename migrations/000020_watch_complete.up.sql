@@ -74,6 +74,51 @@ begin
   end loop;
 end $$;
 
+-- Types whose values have the same text when they are equal, across the types of one family.
+create function statek.key_family(_type oid) returns text
+  language sql stable parallel safe
+  return (
+    with recursive base(oid) as (
+      select _type
+      union all
+      select t.typbasetype from pg_type t join base b on b.oid = t.oid where t.typtype = 'd'
+    )
+    select case
+        when t.oid in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'name'::regtype) then 'text'
+        when t.oid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) then 'integer'
+        else format_type(t.oid, null)
+      end
+    from pg_type t join base b on b.oid = t.oid where t.typtype <> 'd'
+  );
+
+-- Why a temporal cannot watch a table by a column that it compares with a parameter of a type; null: it can.
+create function statek.watch_fault(_relation text, _key text, _param text) returns text
+  language plpgsql stable as $$
+declare
+  tab regclass := statek.watched_table(_relation);
+  col oid;
+  par oid := to_regtype(regexp_replace(_param, '\(.*\)', ''));
+begin
+  if tab is null then
+    return 'there is no table ' || _relation || ': create it first, then apply again';
+  end if;
+  begin
+    perform statek.check_watchable(tab, _key);
+  exception when others then
+    return sqlerrm;
+  end;
+  if _key is null or par is null then -- a type that is not there is the statements' fault
+    return null;
+  end if;
+  select a.atttypid into col from pg_attribute a where a.attrelid = tab and a.attname = _key and not a.attisdropped;
+  if statek.key_family(col) = statek.key_family(par)
+    or statek.key_family(par) = 'text' and exists (select from pg_type t where t.typtype = 'e' and format_type(t.oid, null) = statek.key_family(col)) then
+    return null;
+  end if;
+  return format('column %s of %s is %s and is compared with a parameter of type %s: the text of equal values differs, so writes would not wake the job; declare the parameter as %s',
+    quote_ident(_key), _relation, format_type(col, null), _param, format_type(col, null));
+end $$;
+
 -- Makes writes to a table wake the jobs whose conditions read it. _key is the column that temporals compare
 -- with a parameter; without it every write wakes everybody who watches the table. Partitions and children are
 -- included; after adding one, call watch again: it is idempotent, and takes no lock where nothing is missing.
