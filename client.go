@@ -17,7 +17,7 @@ type Client struct{ app *app.App }
 
 // Open returns a client. The database need not be up: calls fail with ErrUnavailable until it is.
 func Open(ctx context.Context, cfg Config) (*Client, error) {
-	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.DatabaseURL, Logger: cfg.Logger, MaxConns: cfg.MaxConns})
+	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.DatabaseURL, Logger: cfg.Logger, MaxConns: cfg.MaxConns, PollOnly: cfg.PollOnly})
 	if err != nil {
 		return nil, public(err)
 	}

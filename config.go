@@ -13,6 +13,9 @@ type Config struct {
 	Logger *slog.Logger
 	// MaxConns bounds the client's connection pool. Default 16.
 	MaxConns int
+	// PollOnly is for a database behind a pooler in transaction mode, where LISTEN and prepared statements do not
+	// work. Default: it is found out with the first connection, in a few seconds.
+	PollOnly bool
 }
 
 // WorkerConfig says how a worker works. The zero value runs warmups and tools, and no model.

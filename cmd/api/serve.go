@@ -12,7 +12,7 @@ import (
 // serve answers requests until ctx ends. It begins at once: while the database is away, requests are told
 // so and /readyz says no.
 func serve(ctx context.Context, cfg config.API, logger *slog.Logger) error {
-	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: cfg.Conns})
+	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: cfg.Conns, PollOnly: cfg.PollOnly})
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func work(ctx context.Context, cfg config.Worker, env []string, logger *slog.Log
 	if err != nil {
 		return err
 	}
-	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: 2})
+	a, err := app.Open(ctx, app.Config{DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: 2, PollOnly: cfg.PollOnly})
 	if err != nil {
 		return err
 	}

@@ -176,6 +176,9 @@ func (l *look) record(ctx context.Context) error {
 	if l.group.Marks > 0 {
 		b.Queue(db.WaitGroupTouch, l.group.Touched, l.group.TouchedAt, l.group.Marks, l.group.ID)
 	}
+	if l.caught > 0 {
+		b.Queue(db.CounterAdd, SweepCaught, int64(l.caught), text(fmt.Sprintf("%s%s at %s", l.group.Name, l.group.Args, l.group.Prefix)))
+	}
 	if len(l.rung) > 0 {
 		b.Queue(db.Ring, l.rung, false)
 		l.ringing = true

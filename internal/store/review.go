@@ -29,7 +29,7 @@ type Review struct {
 // Review prepares and plans statements as role statek_tool, and takes everything back.
 func (s *Store) Review(ctx context.Context, statements []string) ([]Review, error) {
 	// A connection of its own: prepared statements outlive transactions, and are gone with it.
-	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig.Copy())
+	conn, err := Dial(ctx, s.pool)
 	if err != nil {
 		return nil, wrap(err, "review statements")
 	}

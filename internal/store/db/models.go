@@ -57,6 +57,14 @@ type StatekCatalog struct {
 	Generation int64
 }
 
+// sweep_caught: waits whose wake-up was lost, and which the safety sweep served. It must be 0.
+type StatekCounter struct {
+	Name string
+	N    int64
+	At   time.Time
+	Note *string
+}
+
 type StatekDirty struct {
 	ID    int64
 	Dep   string
