@@ -18,7 +18,7 @@ create function statek.woken_by(_e jsonb) returns text
     when 'change' then 'a change of ' || (_e ->> 'what') || case when (_e ->> 'marks')::bigint > 1 then ', marked ' || (_e ->> 'marks') || ' times' else '' end
     when 'event' then 'the event ' || (_e ->> 'what')
     when 'timer' then 'the clock'
-    when 'first look' then 'the look when it began to wait: it was ready'
+    when 'first look' then 'the look when it began to wait'
     when 'recheck' then 'its recheck'
     when 'retry' then 'another look, after a lock or a failure'
     when 'sweep' then 'the safety sweep: nothing had told of it'

@@ -36,7 +36,7 @@ func TestMailSaysWhatWokeTheJob(t *testing.T) {
 			k.quiesceStill()
 			return job
 		}, "a change of app.tasks[queue=b], marked 2 times"},
-		{"ready before", func() uuid.UUID { insert("c"); job := wait("c"); k.quiesce(); return job }, "the look when it began to wait: it was ready"},
+		{"ready before", func() uuid.UUID { insert("c"); job := wait("c"); k.quiesce(); return job }, "the look when it began to wait"},
 		{"no mark", func() uuid.UUID {
 			job := wait("d")
 			k.quiesce()
