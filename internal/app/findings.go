@@ -48,7 +48,7 @@ func faults(err error) (Findings, error) {
 	take = func(err error) {
 		var file *agents.FileError
 		var syntax *temporal.SyntaxError
-		joined, several := err.(interface{ Unwrap() []error }) //nolint:errorlint // the tree itself is walked
+		joined, several := err.(interface{ Unwrap() []error })
 		switch {
 		case several:
 			for _, one := range joined.Unwrap() {
