@@ -119,6 +119,15 @@ func (v *reviewing) watches(ctx context.Context, def temporal.Definition) ([]str
 		if err != nil {
 			return nil, err
 		}
+		if fault == "" && def.Recheck == "" {
+			fed, err := v.app.store.Subscribed(ctx, w.Relation)
+			if err != nil {
+				return nil, err
+			}
+			if fed {
+				fault = w.Relation + ` is fed by a subscription, whose writes fire no statement trigger: add "-- recheck: 5s"`
+			}
+		}
 		if fault != "" {
 			v.fault(w.Line, fault)
 		}

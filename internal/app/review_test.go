@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -99,6 +100,26 @@ func TestApplyReviewsSQL(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
+}
+
+// TestApplyWantsARecheckOfSubscribedTables: logical replication writes without statement triggers.
+func TestApplyWantsARecheckOfSubscribedTables(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, nil)
+	k.exec(reviewSchema)
+	k.exec("create subscription s connection 'dbname=nowhere' publication p with (connect = false, slot_name = none)")
+	t.Cleanup(func() { // else the database could not be dropped
+		if _, err := k.pool.Exec(context.Background(), "drop subscription s"); err != nil {
+			t.Error(err)
+		}
+	})
+	k.exec(`begin; set local allow_system_table_mods = on;
+		insert into pg_subscription_rel (srsubid, srrelid, srsubstate) select s.oid, 'app.tasks'::regclass, 'r' from pg_subscription s where subname = 's'; commit`)
+	_, err := k.Apply(t.Context(), files{"temporals/t.sql": temporalFile()}.folder(), "/")
+	if err == nil || !strings.Contains(err.Error(), "temporals/t.sql:2: app.tasks is fed by a subscription") {
+		t.Errorf("got %v, want to be asked for a recheck", err)
+	}
+	k.apply(files{"temporals/t.sql": temporalFile("-- condition", "-- recheck: 5s\n-- condition")})
 }
 
 // TestApplyReportsEverythingAtOnce: all files, all kinds, all lines; and nothing is stored.

@@ -250,6 +250,13 @@ func (s *Store) WatchFault(ctx context.Context, relation, column, paramType stri
 	return *fault, nil
 }
 
+// Subscribed reports whether a subscription feeds the table or a part of it: its writes fire no statement trigger.
+func (s *Store) Subscribed(ctx context.Context, relation string) (yes bool, err error) {
+	err = s.pool.QueryRow(ctx, `select exists (
+		select from pg_subscription_rel x where x.srrelid in (select r.relation from statek.watched_relations(statek.watched_table($1)) r))`, relation).Scan(&yes)
+	return yes, wrap(err, "look for subscriptions of %s", relation)
+}
+
 // WatchCovers returns those of the tables whose writes somebody hears who watches the watched ones: they themselves,
 // and what they inherit from or pass on to.
 func (s *Store) WatchCovers(ctx context.Context, watched, tables []string) ([]string, error) {

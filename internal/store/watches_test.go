@@ -380,3 +380,20 @@ func TestForeignChildrenAreRefused(t *testing.T) {
 		t.Errorf("problems %+v, want the foreign table", got)
 	}
 }
+
+// TestSubscriptionsAreReported: what logical replication writes fires no statement trigger.
+func TestSubscriptionsAreReported(t *testing.T) {
+	t.Parallel()
+	k := newWatchKit(t)
+	k.exec("create subscription s connection 'dbname=nowhere' publication p with (connect = false, slot_name = none)")
+	k.Cleanup(func() { // else the database could not be dropped
+		_, err := k.pool.Exec(context.Background(), "drop subscription s")
+		k.must(err)
+	})
+	k.exec(`begin; set local allow_system_table_mods = on;
+		insert into pg_subscription_rel (srsubid, srrelid, srsubstate) select s.oid, 'w.plain'::regclass, 'r' from pg_subscription s where subname = 's'; commit`)
+	got := mustProblems(k)
+	if len(got) != 1 || !strings.Contains(got[0].Problem, "w.plain is fed by a subscription") || got[0].Fixable || !got[0].Serious {
+		t.Errorf("problems %+v, want the subscription", got)
+	}
+}
