@@ -21,6 +21,7 @@ demo: ## run the two quickstart jobs against 1 API and 2 workers and stay up (ON
 
 test: ## run every test, against a real PostgreSQL
 	@./scripts/need-postgres.sh
+	@./scripts/need-pgbouncer.sh
 	@go build -o bin/testcount ./scripts/testcount
 	@go test -json $(TESTFLAGS) ./... | bin/testcount
 
@@ -30,6 +31,7 @@ short: ## run the tests that need no database
 
 race: ## run every test under the race detector (needs a C compiler)
 	@./scripts/need-postgres.sh
+	@./scripts/need-pgbouncer.sh
 	@go build -o bin/testcount ./scripts/testcount
 	@CGO_ENABLED=1 go test -json -race $(TESTFLAGS) ./... | bin/testcount
 

@@ -22,6 +22,9 @@ type Config struct {
 	SandboxChildren int
 	// LinkKey signs links to approvals, at least 32 bytes and the same on every replica. Default: no links.
 	LinkKey []byte
+	// PollOnly is for a database behind a pooler in transaction mode, where LISTEN and prepared statements do not
+	// work. Default: it is found out with the first connection, in a few seconds.
+	PollOnly bool
 }
 
 // Sandbox is a way to run code that models write.

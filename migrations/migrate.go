@@ -73,16 +73,6 @@ func Down(ctx context.Context, databaseURL string, steps int) error {
 	})
 }
 
-// Status lists the migrations this program knows, oldest first, and whether each is applied.
-func Status(ctx context.Context, databaseURL string) ([]Migration, error) {
-	var out []Migration
-	err := withMigrator(ctx, databaseURL, func(m *migrator) error {
-		out = m.known
-		return nil
-	})
-	return out, err
-}
-
 // migrator is golang-migrate under our lock, stepping one file at a time.
 type migrator struct {
 	m       *migrate.Migrate
@@ -150,9 +140,7 @@ func (m *migrator) load() error {
 	case err != nil:
 		return fmt.Errorf("migrations: read migration version: %w", err)
 	case dirty:
-		return fmt.Errorf("migrations: a migrator died while it was at migration %d: look whether that migration is in the "+
-			"database, then run: update public.statek_migrations set dirty = false (and version = %d if it is not)",
-			version, version-1)
+		return errDirty(version)
 	default:
 		m.version = int(version)
 	}

@@ -178,7 +178,7 @@ func dump(t *testing.T, pool *pgxpool.Pool) []string {
 		with s as (select oid from pg_namespace where nspname = 'statek')
 		select format('column %s.%s %s %s default %s, identity %s, compression %s', c.relname, a.attname,
 				format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attcompression)
-			from pg_class c join s on c.relnamespace = s.oid join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+			from pg_class c join s on c.relnamespace = s.oid join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 			left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 			where c.relkind in ('r', 'p', 'v')
 		union all select format('relation %s %s %s %s %s', c.relkind, c.relname, c.reloptions, c.relacl, pg_get_expr(c.relpartbound, c.oid))

@@ -13,7 +13,7 @@ import (
 // so and /readyz says no.
 func serve(ctx context.Context, cfg config.API, logger *slog.Logger) error {
 	a, err := app.Open(ctx, app.Config{
-		DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: cfg.Conns, LinkKey: cfg.LinkKey,
+		DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: cfg.Conns, LinkKey: cfg.LinkKey, PollOnly: cfg.PollOnly,
 		Sandbox: cfg.Sandbox.Mode, SandboxChildren: cfg.Sandbox.Children,
 	})
 	if err != nil {

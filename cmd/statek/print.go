@@ -183,6 +183,8 @@ func (p *program) printExplanation(e app.Explanation) error {
 			{"last look", optionalTime(w.LastAt)},
 			{"last result", w.LastResult},
 			{"last error", w.LastError},
+			{"next look", optionalTime(w.NextLook)},
+			{"touched", touched(w)},
 		} {
 			if l[1] != "" {
 				t.row("  "+l[0]+":", l[1])
@@ -193,6 +195,14 @@ func (p *program) printExplanation(e app.Explanation) error {
 		}
 	}
 	return nil
+}
+
+// touched says what a write touched last.
+func touched(w app.WaitExplain) string {
+	if w.Touches == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s, at %s; %d writes so far", w.Touched, optionalTime(w.TouchedAt), w.Touches)
 }
 
 func optionalTime(t *time.Time) string {

@@ -23,7 +23,8 @@ func work(ctx context.Context, cfg config.Worker, env []string, logger *slog.Log
 		return err
 	}
 	a, err := app.Open(ctx, app.Config{
-		DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: 2, Sandbox: cfg.Sandbox.Mode, SandboxChildren: cfg.Sandbox.Children,
+		DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: 2, PollOnly: cfg.PollOnly,
+		Sandbox: cfg.Sandbox.Mode, SandboxChildren: cfg.Sandbox.Children,
 	})
 	if err != nil {
 		return err

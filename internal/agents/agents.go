@@ -116,6 +116,8 @@ type SQLCall struct {
 	Args []string `json:"args"`
 	// Params are the declared parameters with their Postgres types.
 	Params []sqldef.Param `json:"params,omitempty"`
+	// Line is where Text begins in its file; see sqldef.Statement.
+	Line int `json:"-"`
 	// Returns is "many" (array of rows), "one" (a row or null), "value" (first column of the first row or
 	// null) or "none" (the number of rows affected).
 	Returns string `json:"returns"`

@@ -58,7 +58,7 @@ func parseSQLTool(name, text string) (Tool, error) {
 	if err != nil {
 		return Tool{}, err
 	}
-	tool.SQL.Text, tool.SQL.Args, tool.SQL.Params = statement.SQL, statement.Args, sig.Params
+	tool.SQL.Text, tool.SQL.Args, tool.SQL.Params, tool.SQL.Line = statement.SQL, statement.Args, sig.Params, statement.Line
 	return tool, nil
 }
 

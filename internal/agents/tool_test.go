@@ -34,6 +34,7 @@ func TestSQLToolFile(t *testing.T) {
 			Text:    "update app.tickets set priority = $1::text, by = $2::uuid where id = $3::bigint",
 			Args:    []string{"priority", "job_id", "ticket"},
 			Params:  []sqldef.Param{{Name: "ticket", Type: "bigint"}, {Name: "priority", Type: "text"}},
+			Line:    6,
 			Returns: agents.ReturnsNone,
 		},
 		Timeout: "5s",

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,18 +69,52 @@ func (p pulse) Beat(ctx context.Context, worker uuid.UUID, deadAfter time.Durati
 // Close implements engine.Pulse.
 func (p pulse) Close(ctx context.Context) error { return p.heart.Close(ctx) }
 
-type chores struct{ *store.Store }
+// chores are one worker's; only its Keeper calls them, one at a time.
+type chores struct {
+	*store.Store
+	logger      *slog.Logger
+	sweep       temporal.Sweep
+	failedMarks int64
+	told        []store.WatchProblem
+}
 
 // LookAtWaits implements engine.Chores.
-func (c chores) LookAtWaits(ctx context.Context) (time.Duration, error) {
+func (c *chores) LookAtWaits(ctx context.Context) (time.Duration, error) {
 	round, err := c.Waits.Tick(ctx)
 	return round.RetryIn, err
 }
 
-// SweepWaits implements engine.Chores.
-func (c chores) SweepWaits(ctx context.Context) (int, error) {
-	round, err := c.Waits.Sweep(ctx, 10*time.Minute, 100)
+// SweepWaits implements engine.Chores. Marks that failed, and finds, make it thorough for a while.
+func (c *chores) SweepWaits(ctx context.Context) (int, error) {
+	failed, _, err := c.Waits.Alarms(ctx)
+	if err != nil {
+		return 0, err
+	}
+	fresh := max(0, failed-c.failedMarks)
+	c.failedMarks = failed
+	if fresh > 0 {
+		c.logger.WarnContext(ctx, "writes could not be marked for waiting jobs: sweeping all of them", slog.Int64("marks", fresh))
+		c.sweep = c.sweep.After(temporal.Round{FailedMarks: fresh})
+	}
+	round, err := c.Waits.Sweep(ctx, c.sweep.Quiet, c.sweep.Most)
+	c.sweep = c.sweep.After(temporal.Round{Looked: round.Looks, Caught: round.Caught})
 	_, collectErr := c.Waits.Collect(ctx)
 	_, objectsErr := c.CollectObjects(ctx)
-	return round.Caught, errors.Join(err, collectErr, objectsErr)
+	return round.Caught, errors.Join(err, collectErr, objectsErr, c.tellProblems(ctx))
+}
+
+// tellProblems logs what is wrong with the watches, once until it changes.
+func (c *chores) tellProblems(ctx context.Context) error {
+	list, err := c.Waits.WatchProblems(ctx)
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(p store.WatchProblem) bool { return !p.Serious })
+	for _, p := range list {
+		if !slices.Contains(c.told, p) {
+			c.logger.WarnContext(ctx, "a watch misses writes; run statek doctor", slog.String("table", p.Relation), slog.String("problem", p.Problem))
+		}
+	}
+	c.told = list
+	return nil
 }

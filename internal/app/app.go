@@ -30,12 +30,15 @@ type Config struct {
 	SandboxChildren int
 	// LinkKey signs links to approvals, at least MinLinkKey bytes. Default: none; there are no links then.
 	LinkKey []byte
+	// PollOnly is for connections through a pooler in transaction mode. Default: it is found out.
+	PollOnly bool
 }
 
 // App answers requests. It is safe for concurrent use.
 type App struct {
 	cfg      Config
 	pool     *pgxpool.Pool
+	reach    *reach
 	store    *store.Store
 	notifier *store.Notifier
 	machine  jsvm.Machine
@@ -63,21 +66,22 @@ func Open(ctx context.Context, cfg Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := newPool(ctx, cfg.DatabaseURL, cfg.MaxConns, "statek api", 0)
+	reach := &reach{logger: cfg.Logger, forced: cfg.PollOnly}
+	pool, err := newPool(ctx, cfg.DatabaseURL, cfg.MaxConns, "statek api", 0, reach)
 	if err != nil {
 		return nil, err
 	}
 	now := func() time.Time { return time.Now().UTC() } //nolint:forbidigo // wiring
 	notifier := store.NewNotifier(pool, 0)
 	return &App{
-		cfg: cfg, pool: pool, store: store.New(pool, notifier, now), notifier: notifier,
+		cfg: cfg, pool: pool, reach: reach, store: store.New(pool, notifier, now), notifier: notifier,
 		machine: machine, sandbox: children, checks: newChecks(), hub: newHub(), now: now,
 	}, nil
 }
 
 // newPool makes a pool that connects when first used. idle, when not zero, bounds how long a session may sit
 // in an open transaction: a stopped process must not hold locks for ever.
-func newPool(ctx context.Context, url string, conns int, name string, idle time.Duration) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, url string, conns int, name string, idle time.Duration, reach *reach) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, &Error{Kind: KindInvalid, Message: "the database URL cannot be read: expected postgres://user:password@host:port/database"}
@@ -92,12 +96,9 @@ func newPool(ctx context.Context, url string, conns int, name string, idle time.
 		params["idle_in_transaction_session_timeout"] = fmt.Sprint(idle.Milliseconds())
 		params["lock_timeout"] = "5s"
 		params["tcp_user_timeout"] = "5000"
-		// A server that cannot check (macOS) refuses the setting; it is not worth a connection.
-		cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-			_, _ = conn.Exec(ctx, "select set_config('client_connection_check_interval', '2s', false)")
-			return nil
-		}
 	}
+	cfg.BeforeConnect = reach.before
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return reach.after(ctx, conn, params, idle > 0) }
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
@@ -131,57 +132,9 @@ func (a *App) Run(ctx context.Context) error {
 		defer close(done)
 		_ = a.notifier.Run(ctx)
 	}()
-	listen(ctx, a.pool.Config().ConnConfig, a.cfg.Logger, store.ChangedChannel, a.hub.changed)
+	a.reach.listen(ctx, a.pool, store.ChangedChannel, a.hub.changed)
 	<-done
 	return nil
-}
-
-// listen calls heard for every notification on a channel, and once with an empty payload after each
-// (re)connection, until ctx ends.
-func listen(ctx context.Context, cfg *pgx.ConnConfig, logger *slog.Logger, channel string, heard func(payload string)) {
-	pause := 100 * time.Millisecond
-	told := false
-	for ctx.Err() == nil {
-		err := listenOnce(ctx, cfg, channel, func(payload string) {
-			pause, told = 100*time.Millisecond, false
-			heard(payload)
-		})
-		if ctx.Err() != nil {
-			return
-		}
-		if !told {
-			told = true
-			logger.WarnContext(ctx, "listening was interrupted; it goes on when the database is back",
-				slog.String("channel", channel), slog.String("err", redact(err)))
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		pause = min(pause*2, 5*time.Second)
-	}
-}
-
-func listenOnce(ctx context.Context, cfg *pgx.ConnConfig, channel string, heard func(string)) error {
-	conn, err := pgx.ConnectConfig(ctx, cfg.Copy())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
-		return err
-	}
-	heard("")
-	for {
-		n, err := conn.WaitForNotification(ctx)
-		if err != nil {
-			return err
-		}
-		heard(n.Payload)
-	}
 }
 
 // redact keeps what a driver error says, without what may hold credentials.

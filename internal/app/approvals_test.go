@@ -65,7 +65,7 @@ func TestApprovalsAreDecided(t *testing.T) {
 			t.Parallel()
 			k := k.on(t)
 			job, q := k.asked(tc.code)
-			if ex, err := k.Explain(t.Context(), job.ID); err != nil || !strings.Contains(ex.Waits[0].Why, "when a person answers") {
+			if ex, err := k.Explain(t.Context(), job.ID); err != nil || !strings.HasPrefix(ex.Waits[0].Why, "a person: select statek.decide(") {
 				t.Errorf("explained as %+v (%v)", ex.Waits, err)
 			}
 			k.await("SQL explains it", "select why like 'a person: select statek.decide(%' from statek.explain($1) where kind = 'approval'", job.ID)

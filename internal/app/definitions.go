@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"statek/internal/agents"
@@ -115,8 +116,8 @@ func (a *App) agentPut(ctx context.Context, prefix, role string, prompt, warmup 
 }
 
 // Apply stores all definitions of a folder in one transaction: agents/, tools/, temporals/. Nothing is
-// stored when one file is broken; the error names file and line. It takes SQL text, so only people with
-// admin rights may call it.
+// stored when one file is broken; the error is Findings, which name file and line, all at once. It takes SQL text,
+// so only people with admin rights may call it.
 func (a *App) Apply(ctx context.Context, dir fs.FS, prefix string) ([]Change, error) {
 	if prefix == "" {
 		prefix = "/"
@@ -124,42 +125,81 @@ func (a *App) Apply(ctx context.Context, dir fs.FS, prefix string) ([]Change, er
 	if err := checkPrefix("prefix", prefix); err != nil {
 		return nil, err
 	}
-	var puts []store.Put
-	var warnings []string
-	readAgents := func(ctx context.Context, dir fs.FS) ([]store.Put, []string, error) {
-		return a.readAgents(ctx, dir, prefix)
+	drafts, found, err := a.drafts(ctx, dir, prefix)
+	if err != nil {
+		return nil, err
 	}
-	for _, read := range []func(context.Context, fs.FS) ([]store.Put, []string, error){readAgents, readTools, readTemporals} {
-		p, w, err := read(ctx, dir)
-		if err != nil {
-			return nil, err
-		}
-		puts, warnings = append(puts, p...), append(warnings, w...)
+	asked, err := a.review(ctx, drafts)
+	if err != nil {
+		return nil, err
 	}
-	if len(puts) == 0 {
+	found = append(found, asked...).sorted()
+	if slices.ContainsFunc(found, func(f Finding) bool { return !f.Warning }) {
+		return nil, &Error{Kind: KindInvalid, Err: found, Message: found.Error()}
+	}
+	if len(drafts) == 0 {
 		return nil, invalid("directory", nil, "holds no definitions: expected agents/<role>.md, tools/<name>.sql or temporals/<name>.sql")
+	}
+	puts := make([]store.Put, len(drafts))
+	for i, d := range drafts {
+		puts[i] = d.Put
 	}
 	results, err := a.store.PutDefinitions(ctx, prefix, puts)
 	if err != nil {
 		return nil, fail(err, "definitions")
 	}
 	changes := make([]Change, len(puts))
-	for i, p := range puts {
-		c := Change{Kind: p.Kind, Name: p.Name, Version: results[i].Version, Action: "unchanged", Warning: warnings[i]}
-		if results[i].Changed {
-			c.Action = "created"
-			if results[i].Old != nil {
-				c.Action = "updated"
-			}
-			definition, err := json.Marshal(p.Definition)
-			if err != nil {
-				return nil, fmt.Errorf("app: write %s %s: %w", p.Kind, p.Name, err)
-			}
-			c.Diff = difference(results[i].Old, definition)
+	for i, d := range drafts {
+		if changes[i], err = change(d, results[i], found); err != nil {
+			return nil, err
 		}
-		changes[i] = c
 	}
 	return changes, nil
+}
+
+// draft is a definition that was read and is not stored.
+type draft struct {
+	store.Put
+	file string
+}
+
+// drafts reads all definitions of a folder; what is wrong in files is found, and anything else is an error.
+func (a *App) drafts(ctx context.Context, dir fs.FS, prefix string) ([]draft, Findings, error) {
+	var drafts []draft
+	var found Findings
+	var failed error
+	readAgents := func(ctx context.Context, dir fs.FS) ([]draft, Findings, error) { return a.readAgents(ctx, dir, prefix) }
+	for _, read := range []func(context.Context, fs.FS) ([]draft, Findings, error){readAgents, readTools, readTemporals} {
+		d, warned, err := read(ctx, dir)
+		wrong, other := faults(err)
+		drafts, found, failed = append(drafts, d...), append(append(found, warned...), wrong...), errors.Join(failed, other)
+	}
+	return drafts, found, failed
+}
+
+// change says what became of a draft.
+func change(d draft, r store.PutResult, found Findings) (Change, error) {
+	c := Change{Kind: d.Kind, Name: d.Name, Version: r.Version, Action: "unchanged"}
+	var warnings []string
+	for _, f := range found {
+		if f.File == d.file {
+			warnings = append(warnings, f.File+":"+strconv.Itoa(f.Line)+": "+f.Message)
+		}
+	}
+	c.Warning = strings.Join(warnings, "; ")
+	if !r.Changed {
+		return c, nil
+	}
+	c.Action = "created"
+	if r.Old != nil {
+		c.Action = "updated"
+	}
+	definition, err := json.Marshal(d.Definition)
+	if err != nil {
+		return c, fmt.Errorf("app: write %s %s: %w", d.Kind, d.Name, err)
+	}
+	c.Diff = difference(r.Old, definition)
+	return c, nil
 }
 
 // files lists the files of a folder with an ending; a missing folder has none.
@@ -186,7 +226,7 @@ func files(dir fs.FS, folder, ending string) ([]source, error) {
 	return list, nil
 }
 
-func (a *App) readAgents(ctx context.Context, dir fs.FS, prefix string) ([]store.Put, []string, error) {
+func (a *App) readAgents(ctx context.Context, dir fs.FS, prefix string) (drafts []draft, _ Findings, err error) {
 	prompts, err := files(dir, "agents", ".md")
 	if err != nil {
 		return nil, nil, err
@@ -195,7 +235,7 @@ func (a *App) readAgents(ctx context.Context, dir fs.FS, prefix string) ([]store
 	if err != nil {
 		return nil, nil, err
 	}
-	var puts []store.Put
+	var wrong []error
 	for _, p := range prompts {
 		role := strings.TrimSuffix(path.Base(p.file), ".md")
 		warmup := source{file: path.Join("agents", role+".warmup.js")}
@@ -205,18 +245,19 @@ func (a *App) readAgents(ctx context.Context, dir fs.FS, prefix string) ([]store
 		}
 		put, _, err := a.agentPut(ctx, prefix, role, p, warmup)
 		if err != nil {
-			return nil, nil, err
+			wrong = append(wrong, err)
+			continue
 		}
-		puts = append(puts, put)
+		drafts = append(drafts, draft{put, p.file})
 	}
-	if len(warmups) > 0 {
-		return nil, nil, &agents.FileError{File: warmups[0].file, Line: 1, Msg: "has no agent: there is no " + strings.TrimSuffix(warmups[0].file, ".warmup.js") + ".md"}
+	for _, w := range warmups {
+		wrong = append(wrong, &agents.FileError{File: w.file, Line: 1, Msg: "has no agent: there is no " + strings.TrimSuffix(w.file, ".warmup.js") + ".md"})
 	}
-	return puts, make([]string, len(puts)), nil
+	return drafts, nil, errors.Join(wrong...)
 }
 
-func readTools(_ context.Context, dir fs.FS) ([]store.Put, []string, error) {
-	var puts []store.Put
+func readTools(_ context.Context, dir fs.FS) (drafts []draft, _ Findings, err error) {
+	var wrong []error
 	for _, ending := range []string{".sql", ".http.yaml"} {
 		list, err := files(dir, "tools", ending)
 		if err != nil {
@@ -225,42 +266,41 @@ func readTools(_ context.Context, dir fs.FS) ([]store.Put, []string, error) {
 		for _, f := range list {
 			tool, err := agents.ParseTool(f.file, f.text)
 			if err != nil {
-				return nil, nil, err
+				wrong = append(wrong, err)
+				continue
 			}
 			hash, err := tool.Hash()
 			if err != nil {
 				return nil, nil, err
 			}
-			puts = append(puts, store.Put{Kind: "tool", Name: tool.Name, Hash: hash, Definition: tool})
+			drafts = append(drafts, draft{store.Put{Kind: "tool", Name: tool.Name, Hash: hash, Definition: tool}, f.file})
 		}
 	}
-	return puts, make([]string, len(puts)), nil
+	return drafts, nil, errors.Join(wrong...)
 }
 
-func readTemporals(_ context.Context, dir fs.FS) ([]store.Put, []string, error) {
+func readTemporals(_ context.Context, dir fs.FS) (drafts []draft, warnings Findings, err error) {
 	list, err := files(dir, "temporals", ".sql")
 	if err != nil {
 		return nil, nil, err
 	}
-	var puts []store.Put
-	var warnings []string
+	var wrong []error
 	for _, f := range list {
 		def, warned, err := temporal.ParseDefinition(f.file, f.text)
 		if err != nil {
-			return nil, nil, err
+			wrong = append(wrong, err)
+			continue
 		}
 		hash, err := def.Hash()
 		if err != nil {
 			return nil, nil, err
 		}
-		puts = append(puts, store.Put{Kind: "temporal", Name: def.Name, Hash: hash, Definition: def, Watches: def.Watches})
-		lines := make([]string, len(warned))
-		for i, w := range warned {
-			lines[i] = w.String()
+		drafts = append(drafts, draft{store.Put{Kind: "temporal", Name: def.Name, Hash: hash, Definition: def, Watches: def.Watches}, f.file})
+		for _, w := range warned {
+			warnings = append(warnings, Finding{File: w.File, Line: w.Line, Message: w.Msg, Warning: true})
 		}
-		warnings = append(warnings, strings.Join(lines, "; "))
 	}
-	return puts, warnings, nil
+	return drafts, warnings, errors.Join(wrong...)
 }
 
 // difference lists the top-level keys of two definitions that differ, with both values.

@@ -12,7 +12,6 @@ import (
 
 	"statek/internal/jobs"
 	"statek/internal/store"
-	"statek/internal/temporal"
 )
 
 const (
@@ -40,6 +39,13 @@ func fromView(v store.JobView) Job {
 		Priority: int(v.Priority), Cells: v.State.Cells, Turns: v.State.Turns, Completions: v.State.Completions,
 		CreatedAt: v.CreatedAt, ChangedAt: v.ChangedAt, FinishedAt: v.FinishedAt,
 	}
+}
+
+func count(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 func deref(s *string) string {
@@ -244,8 +250,9 @@ func (a *App) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
 	}
 	for _, w := range waits {
 		ex.Waits = append(ex.Waits, WaitExplain{
-			Call: int(w.Call), Name: w.Name, Kind: w.Kind, Since: w.CreatedAt, Due: w.DueAt, Deps: w.Deps,
-			LastResult: deref(w.LastResult), LastError: deref(w.LastError), LastAt: w.LastAt, Why: whyWait(w),
+			Cell: w.Cell, Call: w.Call, Name: w.Name, Kind: w.Kind, Since: w.Since, Due: w.Due, Deps: w.Deps, Why: w.Why,
+			LastResult: deref(w.LastResult), LastError: deref(w.LastError), LastAt: w.LastAt, NextLook: w.NextLook,
+			Touched: deref(w.Touched), TouchedAt: w.TouchedAt, Touches: count(w.Touches),
 		})
 	}
 	return ex, nil
@@ -262,35 +269,5 @@ func why(ex Explanation) string {
 		return "it is running on worker " + ex.Owner
 	default:
 		return "it waits for a worker to take it; is one running that serves " + j.Prefix + "?"
-	}
-}
-
-func whyWait(w store.OpenWait) string {
-	switch temporal.Kind(w.Kind) {
-	case temporal.Sleep, temporal.Until:
-		return "resolves by the clock"
-	case temporal.Message:
-		return "resolves with the next message to the job"
-	case temporal.Event:
-		return "resolves when somebody emits the event: " + strings.Join(w.Deps, " or ")
-	case temporal.Object:
-		return "resolves when a write or a deletion of " + strings.Join(w.Deps, " or ") + " is committed"
-	case temporal.Approval:
-		return "resolves when a person answers: see the approvals of the job"
-	case temporal.Job:
-		return "resolves when another job ends: " + strings.TrimPrefix(strings.Join(w.Deps, ""), "job:")
-	case temporal.Go:
-		if w.LastAt == nil {
-			return "its condition is in Go: a worker of the program that has it looks at it"
-		}
-	case temporal.SQL: // below: it depends on the last look
-	}
-	switch {
-	case w.LastError != nil:
-		return "its condition or complement failed; it is tried again with back-off: " + *w.LastError
-	case len(w.Deps) == 0:
-		return "its condition is looked at again at intervals"
-	default:
-		return "its condition was " + deref(w.LastResult) + " when last looked at; a write that touches " + strings.Join(w.Deps, " or ") + " looks again"
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"statek/internal/app"
 )
 
-// text reads a single text.
-func (k *kit) text(sql string, args ...any) string {
+// single reads a single text.
+func (k *kit) single(sql string, args ...any) string {
 	k.t.Helper()
 	var text *string
 	if err := k.pool.QueryRow(k.t.Context(), sql, args...).Scan(&text); err != nil {
@@ -53,14 +53,14 @@ exit(log)
 		k.dump(job.ID)
 		t.Errorf("%s: result (-want +got):\n%s", job.Error, diff)
 	}
-	if got := k.text("select string_agg(version || ' ' || coalesce(value::text, 'deleted'), ', ' order by version) from statek.object_history where prefix = '/acme' and key = 'a/1'"); got !=
+	if got := k.single("select string_agg(version || ' ' || coalesce(value::text, 'deleted'), ', ' order by version) from statek.object_history where prefix = '/acme' and key = 'a/1'"); got !=
 		`1 {"z": 1, "done": false, "title": "One"}, 2 {"z": 1, "done": true}, 3 deleted` {
 		t.Errorf("history of the object: %s", got)
 	}
-	if got := k.text("select by from statek.object_history where key = 'a/1' and version = 2"); got != fmt.Sprintf("job %s/1/4", job.ID) {
+	if got := k.single("select by from statek.object_history where key = 'a/1' and version = 2"); got != fmt.Sprintf("job %s/1/4", job.ID) {
 		t.Errorf("version 2 is by %s, want call 4 of the job", got)
 	}
-	if got := k.text("select what from statek.job_timeline where job_id = $1 and cell = 1 and call = 1 and kind = 'call_settled'", job.ID); !strings.HasPrefix(got, `objects.put returned {"key": "a/1", "version": 1`) {
+	if got := k.single("select what from statek.job_timeline where job_id = $1 and cell = 1 and call = 1 and kind = 'call_settled'", job.ID); !strings.HasPrefix(got, `objects.put returned {"key": "a/1", "version": 1`) {
 		t.Errorf("timeline: %s", got)
 	}
 }
@@ -82,7 +82,7 @@ func TestObjectExample(t *testing.T) {
 	k.work()
 	job := k.ended(k.submit("a", nil).ID)
 	const want = `ConflictError it is at version 3|{open: 1, label: "EU"} 1 true 4`
-	if got := k.text("select string_agg(payload -> 'lines' ->> 0, '|' order by seq) from statek.history where kind = 'console'"); got != want || string(job.Result) != `"shown"` {
+	if got := k.single("select string_agg(payload -> 'lines' ->> 0, '|' order by seq) from statek.history where kind = 'console'"); got != want || string(job.Result) != `"shown"` {
 		k.dump(job.ID)
 		t.Errorf("printed %s, want %s (%s)", got, want, job.Error)
 	}
@@ -132,11 +132,11 @@ exit([a.value, a.version, b.value, b.deleted, c.changed, late])
 	k.work()
 	job := k.submit("reader", nil)
 	k.until(job.ID, "SUSPENDED")
-	if got := k.text("select blocked_why from statek.job_overview where id = $1", job.ID); got != `waits for objects.changed("cfg","limit",{"since":1})` {
+	if got := k.single("select blocked_why from statek.job_overview where id = $1", job.ID); got != `waits for objects.changed("cfg","limit",{"since":1})` {
 		t.Errorf("blocked: %s", got)
 	}
 	explained, err := k.Explain(t.Context(), job.ID)
-	if err != nil || len(explained.Waits) != 1 || explained.Waits[0].Why != "resolves when a write or a deletion of object:/acme:cfg:limit is committed" {
+	if err != nil || len(explained.Waits) != 1 || explained.Waits[0].Why != "a committed change of the object 'limit' in cfg at /acme" {
 		t.Errorf("explained: %+v (%v)", explained.Waits, err)
 	}
 	k.exec(`select statek.put_object('/acme', 'cfg', 'limit', '2')`)
@@ -151,6 +151,12 @@ exit([a.value, a.version, b.value, b.deleted, c.changed, late])
 	if got := k.ended(job.ID); string(got.Result) != want {
 		k.dump(job.ID)
 		t.Errorf("result = %s %s, want %s", got.Result, got.Error, want)
+	}
+	told := k.text(job.ID)
+	for _, by := range []string{"(woken by a change of object cfg/limit at /acme)", "(woken by a change of objects cfg at /acme)", "(woken by the clock)"} {
+		if !strings.Contains(told, by) {
+			t.Errorf("history does not say %s:\n%s", by, told)
+		}
 	}
 }
 
@@ -190,10 +196,10 @@ func (k *kit) wantThree(job app.Job) {
 		k.dump(job.ID)
 		k.t.Errorf("result = %s %s, want 3", job.Result, job.Error)
 	}
-	if got := k.text("select string_agg(version || ':' || value, ' ' order by version) from statek.object_history"); got != "1:1 2:2 3:3" {
+	if got := k.single("select string_agg(version || ':' || value, ' ' order by version) from statek.object_history"); got != "1:1 2:2 3:3" {
 		k.t.Errorf("versions = %s, want each write once", got)
 	}
-	if got := k.text("select string_agg(payload -> 'value' ->> 'version', ' ' order by seq) from statek.history where kind = 'call_settled' and payload ->> 'name' = 'objects.put'"); got != "1 2 3" {
+	if got := k.single("select string_agg(payload -> 'value' ->> 'version', ' ' order by seq) from statek.history where kind = 'call_settled' and payload ->> 'name' = 'objects.put'"); got != "1 2 3" {
 		k.t.Errorf("recorded versions = %s, want 1 2 3", got)
 	}
 }

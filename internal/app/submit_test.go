@@ -169,7 +169,7 @@ func TestBrokenDefinitionsNameFileAndLine(t *testing.T) {
 		"http":     {files{"tools/h.http.yaml": "url: [\n"}, "tools/h.http.yaml:"},
 		"temporal": {files{"temporals/w.sql": "-- temporal: w()\n-- condition\nselect 1\n"}, "temporals/w.sql:"},
 		"watch": {files{"temporals/w.sql": "-- temporal: w(q text)\n-- watch: app.nothing key q\n-- condition\nselect exists (select from app.nothing where q = :q)\n-- complement\nselect 1 as one\n"},
-			`schema "app" does not exist; create it first`},
+			`temporals/w.sql:2: there is no table app.nothing: create it first`},
 		"empty": {files{"README": "x"}, "holds no definitions"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func (a *App) Workers(ctx context.Context) (int, error) {
 
 // Migrate brings the database up to date: River's tables first, because our functions write to them.
 func Migrate(ctx context.Context, databaseURL string, logger *slog.Logger) error {
-	pool, err := newPool(ctx, databaseURL, 2, "statek migrate", 0)
+	pool, err := newPool(ctx, databaseURL, 2, "statek migrate", 0, &reach{logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func MigrateDown(ctx context.Context, databaseURL string, steps int) error {
 	if err := store.MigrateDown(ctx, databaseURL, steps); err != nil || steps >= 0 {
 		return err
 	}
-	pool, err := newPool(ctx, databaseURL, 2, "statek migrate", 0)
+	pool, err := newPool(ctx, databaseURL, 2, "statek migrate", 0, &reach{logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func MigrateDown(ctx context.Context, databaseURL string, steps int) error {
 
 // MigrationStatus lists the migrations this program knows, oldest first: River's, then ours.
 func MigrationStatus(ctx context.Context, databaseURL string) ([]Migration, error) {
-	pool, err := newPool(ctx, databaseURL, 2, "statek migrate", 0)
+	pool, err := newPool(ctx, databaseURL, 2, "statek migrate", 0, &reach{logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

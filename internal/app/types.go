@@ -119,6 +119,7 @@ type Explanation struct {
 
 // WaitExplain is one open wait.
 type WaitExplain struct {
+	Cell       int        `json:"cell"`
 	Call       int        `json:"call"`
 	Name       string     `json:"name"`
 	Kind       string     `json:"kind"`
@@ -128,7 +129,11 @@ type WaitExplain struct {
 	LastResult string     `json:"last_result,omitempty"`
 	LastError  string     `json:"last_error,omitempty"`
 	LastAt     *time.Time `json:"last_at,omitempty"`
-	Why        string     `json:"why"`
+	NextLook   *time.Time `json:"next_look,omitempty" doc:"While its SQL failed, locks are in the way, or it is rechecked: when it is looked at by itself."`
+	Touched    string     `json:"touched,omitempty" doc:"What a write touched last, of all that it depends on."`
+	TouchedAt  *time.Time `json:"touched_at,omitempty"`
+	Touches    int64      `json:"touches,omitempty" doc:"How many writes have touched what it depends on."`
+	Why        string     `json:"why" doc:"Who can end it, and what is in the way."`
 }
 
 // Agent is one version of an agent.

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
@@ -24,6 +23,7 @@ import (
 	"statek/internal/providers"
 	"statek/internal/queue"
 	"statek/internal/store"
+	"statek/internal/temporal"
 )
 
 // GoTool is a tool of the embedding program.
@@ -145,7 +145,7 @@ func (w *Worker) stay(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("app: make a worker id: %w", err)
 	}
-	pool, err := newPool(context.WithoutCancel(ctx), w.app.cfg.DatabaseURL, w.cfg.Conns, store.WorkerName(id), 4*time.Second)
+	pool, err := newPool(context.WithoutCancel(ctx), w.app.cfg.DatabaseURL, w.cfg.Conns, store.WorkerName(id), 4*time.Second, w.app.reach)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (w *Worker) stay(ctx context.Context) (err error) {
 	if !errors.Is(err, engine.ErrLostContact) && !errors.Is(err, engine.ErrDeclaredDead) {
 		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
-		if conn, dialErr := pgx.ConnectConfig(leave, pool.Config().ConnConfig.Copy()); dialErr == nil {
+		if conn, dialErr := store.Dial(leave, pool); dialErr == nil {
 			h := store.NewHeart(conn)
 			_ = h.Leave(leave, id)
 			_ = h.Close(leave)
@@ -174,7 +174,7 @@ func (w *Worker) stay(ctx context.Context) (err error) {
 }
 
 func (w *Worker) register(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID) (*store.Heart, error) {
-	conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig.Copy())
+	conn, err := store.Dial(ctx, pool)
 	if err != nil {
 		return nil, err
 	}
@@ -215,13 +215,13 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 	}, ctx)
 	first := heart
 	s.keeper = engine.NewKeeper(engine.Keeper{
-		Engine: s.engine, Chores: chores{st}, Logger: w.cfg.Logger,
+		Engine: s.engine, Chores: &chores{Store: st, logger: w.cfg.Logger, sweep: temporal.FirstSweep()}, Logger: w.cfg.Logger,
 		Dial: func(ctx context.Context) (engine.Pulse, error) {
 			if h := first; h != nil {
 				first = nil
 				return pulse{h}, nil
 			}
-			conn, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig.Copy())
+			conn, err := store.Dial(ctx, pool)
 			if err != nil {
 				return nil, err
 			}
@@ -249,7 +249,10 @@ func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 	taking, stopTaking := context.WithCancelCause(ctx)
 	defer stopTaking(nil)
 	wound := make(chan struct{})
-	q, err := queue.New(s.pool, queue.Config{Worker: s.id, MaxJobs: s.worker.cfg.MaxJobs, Logger: s.worker.cfg.Logger}, s.answer)
+	manner, _ := s.worker.app.reach.result()
+	q, err := queue.New(s.pool, queue.Config{
+		Worker: s.id, MaxJobs: s.worker.cfg.MaxJobs, Logger: s.worker.cfg.Logger, PollOnly: manner.pooled,
+	}, s.answer)
 	if err != nil {
 		close(wound)
 		return wound, err
@@ -268,7 +271,7 @@ func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 	group.Go(func() error { return s.keeper.Chore(over) })
 	group.Go(func() error { return s.notifier.Run(over) })
 	group.Go(func() error {
-		listen(over, s.pool.Config().ConnConfig, s.worker.cfg.Logger, store.DirtyChannel, func(string) { s.keeper.Dirty() })
+		s.worker.app.reach.listen(over, s.pool, store.DirtyChannel, func(string) { s.keeper.Dirty() })
 		return nil
 	})
 	stopped := make(chan error, 1)

@@ -68,6 +68,19 @@ func (s *Set) Maybe(into *int, flag, variable, usage string) {
 	}}, usage, "")
 }
 
+// Switch binds yes or no; a flag without a value is yes.
+func (s *Set) Switch(into *bool, flag, variable, usage string) {
+	s.add(&setting{flag: flag, variable: variable, kind: "bool", want: "true or false", take: func(v []string) error {
+		yes, err := strconv.ParseBool(last(v))
+		if err != nil {
+			return errUnusable
+		}
+		*into = yes
+		return nil
+	}}, usage, "false")
+	s.flags.Lookup(flag).NoOptDefVal = "true"
+}
+
 // Duration binds a positive duration.
 func (s *Set) Duration(into *time.Duration, flag, variable string, fallback time.Duration, usage string) {
 	s.add(&setting{flag: flag, variable: variable, kind: "duration", want: "a positive duration such as " + fallback.String(), take: func(v []string) error {

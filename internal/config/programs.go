@@ -15,6 +15,7 @@ var ErrHelp = pflag.ErrHelp
 // API is what statek-api is told.
 type API struct {
 	Listen, DatabaseURL string
+	PollOnly            bool
 	Conns               int
 	Grace               time.Duration
 	Sandbox             Sandbox
@@ -32,6 +33,7 @@ func (s *Set) LinkKey(into *[]byte) {
 // Worker is what statek-worker is told.
 type Worker struct {
 	DatabaseURL, ListenHealth string
+	PollOnly                  bool
 	MaxJobs, Conns            int
 	Grace                     time.Duration
 	Models                    Models
@@ -61,6 +63,7 @@ func ParseAPI(args []string, env Env, help io.Writer) (API, error) {
 		"  statek-api --database-url postgres://statek@db/statek --listen 0.0.0.0:8080", env, help)
 	set.Address(&c.Listen, "listen", "STATEK_LISTEN", "127.0.0.1:8080", "where to serve")
 	set.DatabaseURL(&c.DatabaseURL, true)
+	bindPollOnly(set, &c.PollOnly)
 	set.Count(&c.Conns, "conns", "STATEK_CONNS", 16, "database connections")
 	set.Duration(&c.Grace, "grace", "STATEK_GRACE", 10*time.Second, "how long requests may go on after a signal")
 	set.LinkKey(&c.LinkKey)
@@ -77,6 +80,7 @@ func ParseWorker(args []string, env Env, help io.Writer) (Worker, error) {
 		"  OPENROUTER_API_KEY=… statek-worker --database-url postgres://statek@db/statek\n"+
 			"  statek-worker --scripted examples/triage/scripted --listen-health 127.0.0.1:8081", env, help)
 	set.DatabaseURL(&c.DatabaseURL, true)
+	bindPollOnly(set, &c.PollOnly)
 	set.Count(&c.MaxJobs, "max-jobs", "STATEK_MAX_JOBS", 1000, "jobs driven at once")
 	set.Count(&c.Conns, "conns", "STATEK_CONNS", 16, "database connections; at least 6")
 	set.Duration(&c.Grace, "grace", "STATEK_GRACE", 20*time.Second, "how long running work may take to end after a signal")
@@ -90,6 +94,10 @@ func ParseWorker(args []string, env Env, help io.Writer) (Worker, error) {
 		err = fmt.Errorf("expected --conns to be at least 6, got %d", c.Conns)
 	}
 	return c, err
+}
+
+func bindPollOnly(s *Set, pollOnly *bool) {
+	s.Switch(pollOnly, "poll-only", "STATEK_POLL_ONLY", "the database is behind a pooler in transaction mode; found out otherwise, in seconds")
 }
 
 // Sandbox says where code that models write is run.

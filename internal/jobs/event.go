@@ -84,6 +84,8 @@ type (
 		Value json.RawMessage `json:"value,omitempty"`
 		Error *Fault          `json:"error,omitempty"`
 		Now   int64           `json:"now"`
+		// Woke says what made a wait ready. It is for people, and no part of what code sees.
+		Woke json.RawMessage `json:"woke,omitempty"`
 	}
 	// Console holds lines that the open cell printed.
 	Console struct {

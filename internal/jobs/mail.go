@@ -13,6 +13,8 @@ type Mail struct {
 	Call    int
 	Payload json.RawMessage
 	At      time.Time
+	// Woke says what made a wait ready, for people; see temporal.Look.
+	Woke json.RawMessage
 }
 
 // Urgent reports whether the mail should stop what the job is doing right now.
@@ -76,7 +78,7 @@ func openWait(job Job, m Mail, now time.Time) []Event {
 		return []Event{ValueDiscarded{Cell: m.Cell, Call: m.Call, Value: m.Payload}}
 	}
 	p := job.Cell.Open[job.Cell.find(m.Call)]
-	ev := CallSettled{Call: p.Call, Name: p.Name, Now: now.UnixMilli()}
+	ev := CallSettled{Call: p.Call, Name: p.Name, Now: now.UnixMilli(), Woke: m.Woke}
 	switch m.Kind {
 	case "timeout":
 		ev.Error = &Fault{Name: "TimeoutError", Code: "timeout", Message: p.Name + " timed out"}

@@ -33,8 +33,10 @@ type Config struct {
 	// inside the pause is missed and its job waits for the next poll.
 	Cooldown time.Duration
 	// Poll is how often to look without a notification. Default 1 s.
-	Poll   time.Duration
-	Logger *slog.Logger
+	Poll time.Duration
+	// PollOnly: notifications cannot arrive.
+	PollOnly bool
+	Logger   *slog.Logger
 }
 
 // Queue takes doorbells.
@@ -63,6 +65,7 @@ func New(pool *pgxpool.Pool, cfg Config, answer func(ctx context.Context, job uu
 		Workers:                     workers,
 		FetchCooldown:               cfg.Cooldown,
 		FetchPollInterval:           cfg.Poll,
+		PollOnly:                    cfg.PollOnly,
 		JobTimeout:                  -1,
 		CompletedJobRetentionPeriod: time.Minute,
 		Logger:                      quiet(cfg.Logger),

@@ -94,7 +94,22 @@ func (s Section) Compile(params []Param, builtins ...Param) (Statement, error) {
 	if errors.As(err, &e) {
 		return Statement{}, &Error{Line: e.Line + max(s.Line, 1) - 1, Msg: e.Msg}
 	}
+	st.Line = max(s.Line, 1) + blankLines(s.SQL)
 	return st, err
+}
+
+// blankLines counts the lines before the first token that Compile keeps.
+func blankLines(sql string) int {
+	ahead := scanner{text: sql}
+	for {
+		tok, ok, err := ahead.next()
+		if err != nil || !ok {
+			return 0
+		}
+		if tok.kind != blank && tok.kind != lineComment {
+			return strings.Count(sql[:tok.start], "\n")
+		}
+	}
 }
 
 type cutter struct {

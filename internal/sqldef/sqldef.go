@@ -20,6 +20,8 @@ type Statement struct {
 	SQL string `json:"sql"`
 	// Args names the parameter behind $1, $2 … in order; each name appears once.
 	Args []string `json:"args"`
+	// Line is where SQL begins in its file; 0: it came from none. Line breaks are kept, so a place in SQL has a line.
+	Line int `json:"-"`
 }
 
 // Error is a text that cannot be read, with its line (from 1).

@@ -96,7 +96,7 @@ func (s *Store) Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error) {
 	}
 	mail := make([]jobs.Mail, len(rows))
 	for i, r := range rows {
-		mail[i] = jobs.Mail{ID: r.ID, Kind: r.Kind, Cell: int(r.Cell), Call: int(r.Call), Payload: r.Payload, At: r.CreatedAt}
+		mail[i] = jobs.Mail{ID: r.ID, Kind: r.Kind, Cell: int(r.Cell), Call: int(r.Call), Payload: r.Payload, At: r.CreatedAt, Woke: r.Evidence}
 	}
 	return mail, nil
 }

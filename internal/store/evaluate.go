@@ -187,6 +187,12 @@ func (l *look) record(ctx context.Context) error {
 	b := &pgx.Batch{}
 	b.Queue(db.WaitGroupRecord, retry, int32(l.decision.Attempts), string(l.decision.State), textOrNull(l.eval.Err), now, l.group.ID)
 	l.ringing = l.eval.Served > 0
+	if l.group.Marks > 0 {
+		b.Queue(db.WaitGroupTouch, l.group.Touched, l.group.TouchedAt, l.group.Marks, l.group.ID)
+	}
+	if l.caught > 0 {
+		b.Queue(db.CounterAdd, SweepCaught, int64(l.caught), text(fmt.Sprintf("%s%s at %s", l.group.Name, l.group.Args, l.group.Prefix)))
+	}
 	if l.eval.Served == 0 {
 		// Nothing that must survive a crash: the checks would come back, and a look too many is harmless.
 		b.Queue("set local synchronous_commit = off")
@@ -203,6 +209,15 @@ func (l *look) askTold(ctx context.Context) (err error) {
 		l.told = l.told || l.group.Taken > 0
 	}
 	return err
+}
+
+// woke writes down, for the values that this look gives out, what led here.
+func (l *look) woke(ctx context.Context, def temporal.Definition) error {
+	led := temporal.Look{
+		Marks: int(l.group.Marks), Dep: l.group.Touched, At: l.group.TouchedAt, Checks: int(l.group.Taken), Sweeping: l.sweeping, Told: l.told,
+		Due: l.group.RetryAt != nil && !l.group.RetryAt.After(l.w.now()), Last: temporal.State(l.group.LastResult),
+	}
+	return l.q.WaitWoke(ctx, string(def.Evidence(led, l.group.Args)))
 }
 
 // definition reads a temporal version, with the caller's connection: one who holds a connection must not wait for

@@ -9,11 +9,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"statek/internal/store/db"
+	"statek/internal/temporal"
 )
 
 // claim is a temporal whose waiters each take something of their own. Its failures are in the evaluation; an
 // error means that the transaction is lost.
 type claim interface {
+	// definition is what evidence is described with.
+	definition() temporal.Definition
 	ready(ctx context.Context) (bool, error)
 	// take claims a value for one waiter and ends its wait; false: there was none. On success the savepoint
 	// "temporal" is released, so that what follows cannot take the claim back.
@@ -29,6 +32,9 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 		return err
 	}
 	if err := l.askTold(ctx); err != nil {
+		return err
+	}
+	if err := l.woke(ctx, c.definition()); err != nil {
 		return err
 	}
 	heads, err := l.q.WaitHeads(ctx, db.WaitHeadsParams{GroupID: &l.group.ID, Most: lookBatch})

@@ -56,6 +56,8 @@ type goClaim struct {
 	code GoTemporal
 }
 
+func (l goClaim) definition() temporal.Definition { return temporal.Definition{} }
+
 func (l goClaim) ready(ctx context.Context) (ready bool, err error) {
 	done, err := l.call(ctx, func(ctx context.Context) (err error) {
 		ready, err = l.code.Ready(ctx, limited{l.tx}, l.group.Prefix, l.group.Args)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"statek/internal/store/db"
+	"statek/internal/temporal"
 )
 
 // serveJob tells all who wait for the end of a job how it has ended, or that they cannot see such a job.
@@ -22,6 +23,9 @@ func (l *look) serveJob(ctx context.Context) error {
 		return err
 	}
 	if err := l.askTold(ctx); err != nil {
+		return err
+	}
+	if err := l.woke(ctx, temporal.Definition{}); err != nil {
 		return err
 	}
 	heads, err := l.q.WaitHeads(ctx, db.WaitHeadsParams{GroupID: &l.group.ID, Most: broadcastBatch})

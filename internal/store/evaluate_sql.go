@@ -19,6 +19,8 @@ type sqlClaim struct {
 	def temporal.Definition
 }
 
+func (l sqlClaim) definition() temporal.Definition { return l.def }
+
 // ready asks the condition: its first column is neither null nor false.
 func (l sqlClaim) ready(ctx context.Context) (bool, error) {
 	res, err := l.statement(ctx, l.def.Condition, nil, true)

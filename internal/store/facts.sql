@@ -8,14 +8,14 @@ select statek.emit(sqlc.arg(prefix)::text, sqlc.arg(name)::text, sqlc.arg(payloa
 -- nothing. Two waits of one job in this group get one fact each, in two looks.
 -- name: FactsServe :one
 with ready as materialized (
-  select w.id, w.job_id, w.cell, w.call, f.fact_id, f.payload
+  select w.id, w.job_id, w.cell, w.call, f.fact_id, f.payload, f.key, f.created_at
   from statek.waits w
   join statek.jobs j on j.id = w.job_id
   cross join lateral (
-    select x.fact_id, x.payload
+    select x.fact_id, x.payload, x.key, x.created_at
     from unnest(sqlc.arg(prefixes)::text[]) as a(prefix)
     cross join lateral (
-      select y.id as fact_id, y.payload, y.created_at
+      select y.id as fact_id, y.payload, y.key, y.created_at
       from statek.facts y
       where y.prefix = a.prefix and y.name = sqlc.arg(name)::text
         and (sqlc.narg(key)::text is null or y.key = sqlc.narg(key)::text)
@@ -60,7 +60,8 @@ delivered as (
   returning job_id, fact_id
 ),
 served as (
-  select e.id, e.payload
+  select e.id, e.payload, json_build_object('by', 'event', 'what', sqlc.arg(name)::text || coalesce('[' || e.key || ']', ''), 'fact', e.fact_id,
+    'at', (extract(epoch from e.created_at) * 1000)::bigint) as evidence
   from eligible e
   join locked l on l.id = e.id
   join delivered d on d.job_id = e.job_id and d.fact_id = e.fact_id
@@ -68,7 +69,8 @@ served as (
 )
 select (select count(*) from eligible) as eligible, (select count(*) from locked) as locked,
   (select count(*) from eligible e where e.nth = 1) as firsts,
-  coalesce((select statek.settle_waits(array_agg(s.id order by s.id), array_agg('resolved'::text), array_agg(s.payload order by s.id))
+  coalesce((select statek.settle_waits(array_agg(s.id order by s.id), array_agg('resolved'::text), array_agg(s.payload order by s.id),
+      array_agg(s.evidence order by s.id))
     from served s), 0)::bigint as served;
 
 -- name: FactsExpire :execrows

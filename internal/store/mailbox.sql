@@ -1,5 +1,5 @@
 -- name: MailboxRead :many
-select id, kind, cell, call, payload, created_at
+select id, kind, cell, call, payload, created_at, evidence
 from statek.mailbox
 where job_id = $1
 order by id;

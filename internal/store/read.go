@@ -91,15 +91,6 @@ func (s *Store) Variables(ctx context.Context, id jobs.ID, cell *int) ([]Variabl
 	return list, nil
 }
 
-// OpenWait is an open wait with what is known of its group.
-type OpenWait = db.WaitsOpenRow
-
-// OpenWaits lists what a job waits for.
-func (s *Store) OpenWaits(ctx context.Context, id jobs.ID) ([]OpenWait, error) {
-	rows, err := s.q.WaitsOpen(ctx, id)
-	return rows, wrap(err, "read the waits of job %s", id)
-}
-
 // Status reads where a job is, and how long its history is.
 func (s *Store) Status(ctx context.Context, id jobs.ID) (status jobs.Status, outcome jobs.Outcome, seq int64, err error) {
 	row, err := s.q.JobStatus(ctx, id)

@@ -62,22 +62,27 @@ with taken as materialized (
   delete from statek.dirty
   where id = any(array(
     select d.id from statek.dirty d order by d.id limit sqlc.arg(most) for update skip locked))
-  returning dep, below
+  returning dep, below, at
+),
+marks as materialized (
+  select t.dep, t.below, count(*) as n, max(t.at) as at from taken t group by t.dep, t.below
 ),
 hit as materialized (
-  select x.group_id
-  from (select distinct t.dep from taken t where not t.below) m
+  select x.group_id, m.dep, m.at, m.n
+  from marks m
   cross join lateral (select w.group_id from statek.wait_deps w where w.dep = m.dep offset 0) x
-  union
-  select x.group_id
-  from (select distinct t.dep from taken t where t.below) m
+  where not m.below
+  union all
+  select x.group_id, x.dep, m.at, m.n
+  from marks m
   cross join lateral (
-    select w.group_id from statek.wait_deps w
+    select w.group_id, w.dep from statek.wait_deps w
     where w.dep >= m.dep and w.dep < (left(m.dep, -1) || ';') collate "C" offset 0) x
+  where m.below
 ),
 owed as (
-  insert into statek.wait_checks (group_id, settle_xid)
-  select h.group_id, '0' from hit h
+  insert into statek.wait_checks (group_id, settle_xid, dep, marked_at, marks)
+  select h.group_id, '0', (array_agg(h.dep order by h.at desc))[1], max(h.at), sum(h.n)::integer from hit h group by h.group_id
   returning group_id
 )
 select (select count(*) from taken) as taken,
@@ -109,12 +114,15 @@ taken as (
   delete from statek.wait_checks c
   using g
   where c.group_id = g.id and c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
-  returning c.id
+  returning c.dep, c.marked_at, c.marks
 )
 select g.id, g.prefix, g.kind, g.name, g.temporal_id, g.args, g.attempts,
   coalesce(g.last_result, '') as last_result, g.retry_at,
   (extract(epoch from coalesce(g.recheck, '0')) * 1000)::bigint as recheck_ms,
   (select count(*) from taken) as taken,
+  (select coalesce(sum(t.marks), 0) from taken t)::bigint as marks,
+  coalesce((select t.dep from taken t where t.marks > 0 order by t.marked_at desc limit 1), '')::text as touched,
+  coalesce((select max(t.marked_at) from taken t), 'epoch')::timestamptz as touched_at,
   exists (select from statek.waits w where w.group_id = g.id) as waiting
 from g;
 
@@ -157,6 +165,16 @@ where id = sqlc.arg(id)
   and (retry_at is not null or sqlc.narg(retry_at)::timestamptz is not null or attempts <> sqlc.arg(attempts)
     or last_result is distinct from sqlc.arg(result) or last_error is distinct from sqlc.narg(error)
     or last_at is null or last_at < sqlc.arg(now)::timestamptz - interval '10 seconds');
+
+-- Marks that led to a look, for those who ask what touched the group last.
+-- name: WaitGroupTouch :exec
+update statek.wait_groups
+set touched_dep = sqlc.arg(dep)::text, touched_at = sqlc.arg(at)::timestamptz, touches = touches + sqlc.arg(marks)::bigint
+where id = sqlc.arg(id);
+
+-- Says for the rest of this transaction why waits are resolved in it: the default of mailbox.evidence.
+-- name: WaitWoke :exec
+select set_config('statek.woke', sqlc.arg(evidence)::text, true);
 
 -- name: WaitGroupsRetry :many
 select id
@@ -227,5 +245,6 @@ select
 select statek.watch_failed()::bigint;
 
 -- name: WatchProblems :many
-select p.relation::text as relation, p.key::text as key, p.problem::text as problem
-from statek.watch_problems() as p (relation, key, problem);
+select p.relation::text as relation, p.key::text as key, p.problem::text as problem, p.remedy::text as remedy,
+  p.fixable::boolean as fixable, p.serious::boolean as serious
+from statek.watch_problems() as p (relation, key, problem, remedy, fixable, serious);

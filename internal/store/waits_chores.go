@@ -181,6 +181,16 @@ func (w *Waits) Collect(ctx context.Context) (int, error) {
 	return int(n), wrap(err, "expire facts")
 }
 
+// SweepCaught names the counter of lost wake-ups in statek.counters.
+const SweepCaught = "sweep_caught"
+
+// Alarms are what went wrong with wake-ups since the database was made: marks that triggers could not leave, and waits
+// that only the sweep served.
+func (w *Waits) Alarms(ctx context.Context) (failedMarks, caught int64, err error) {
+	row, err := w.q.WaitAlarms(ctx)
+	return row.FailedMarks, row.Caught, wrap(err, "read the alarms of waits")
+}
+
 // WatchFailures counts the marks that triggers could not leave, since the database was made.
 func (w *Waits) WatchFailures(ctx context.Context) (int64, error) {
 	n, err := w.q.WatchFailures(ctx)
@@ -188,7 +198,14 @@ func (w *Waits) WatchFailures(ctx context.Context) (int64, error) {
 }
 
 // WatchProblem is a watch that does not do its work.
-type WatchProblem struct{ Relation, Key, Problem string }
+type WatchProblem struct {
+	Relation, Key, Problem string
+	// Remedy is the statement, or what a person has to do; a Fixable one is safe to run at any time.
+	Remedy  string
+	Fixable bool
+	// Serious: writes go by unseen.
+	Serious bool
+}
 
 // WatchProblems lists what is wrong with the watches: missing tables, partitions without triggers.
 func (w *Waits) WatchProblems(ctx context.Context) ([]WatchProblem, error) {

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"statek/internal/sqldef"
 )
 
 // check finds what Postgres would accept but what would wait for ever, or claim nothing.
@@ -17,15 +19,14 @@ func (p *parser) check() error {
 		if w, ok := volatile(words); ok {
 			return p.errorf(condition.Line+w.line, `the condition uses %s, so it can become true without any write: add "-- recheck: 5s"`, w.text)
 		}
-		if w, ok := p.unwatched(words); ok {
-			return p.errorf(condition.Line+w.line, `the condition reads %s, which is not watched: add "-- watch: %s" or "-- recheck: 5s"`, w.text, w.text)
-		}
 	}
 	complement, _ := p.file.Section("complement")
 	taken := lex(complement.SQL)
 	claims := has(taken, "update") || has(taken, "delete") || has(taken, "insert")
 	if !claims {
 		p.warnf(complement.Line, "the complement neither updates, deletes nor inserts: several jobs would get the same value")
+	} else if trap.MatchString(blanked(complement.SQL)) {
+		p.warnf(complement.Line, "IN (select … limit … skip locked) may be planned as a join that takes more rows than the limit says: write = (select …), or = any(array(select …))")
 	} else if !has(taken, "skip") && !has(taken, "insert") {
 		p.warnf(complement.Line, "the complement does not lock with FOR UPDATE SKIP LOCKED: it may wait for other transactions, or take a row they took")
 	}
@@ -47,12 +48,19 @@ var (
 	lexer = regexp.MustCompile(`\n|[()]|(?:[A-Za-z_][A-Za-z0-9_$]*|"[^"]+")(?:\.(?:[A-Za-z_][A-Za-z0-9_$]*|"[^"]+"))*|[^\sA-Za-z_"()]+`)
 )
 
+// trap is a sub-select that the planner may run again and again.
+var trap = regexp.MustCompile(`(?is)\bin\s*\(\s*select\b[^)]*\bskip\s+locked`)
+
+// blanked is the text without literals and comments; line breaks stay.
+func blanked(sql string) string {
+	return noise.ReplaceAllStringFunc(sql, func(s string) string { return " " + strings.Repeat("\n", strings.Count(s, "\n")) })
+}
+
 // lex is good enough for advice; it is not a parser. Nested comments and tagged dollar quotes pass as SQL.
 func lex(sql string) []token {
-	blanked := noise.ReplaceAllStringFunc(sql, func(s string) string { return " " + strings.Repeat("\n", strings.Count(s, "\n")) })
 	var words []token
 	line := 0
-	for _, text := range lexer.FindAllString(blanked, -1) {
+	for _, text := range lexer.FindAllString(blanked(sql), -1) {
 		if text == "\n" {
 			line++
 			continue
@@ -94,48 +102,19 @@ func volatile(words []token) (token, bool) {
 	return token{}, false
 }
 
-// unwatched finds a schema-qualified table after FROM or JOIN that no watch names. Unqualified names may be
-// common table expressions; they pass.
-func (p *parser) unwatched(words []token) (token, bool) {
-	var calls []string // what stands before each open parenthesis
-	for i, w := range words {
-		switch w.text {
-		case "(":
-			before := ""
-			if i > 0 {
-				before = words[i-1].text
-			}
-			calls = append(calls, before)
-			continue
-		case ")":
-			calls = calls[:max(len(calls)-1, 0)]
-			continue
-		}
-		if i == 0 || !strings.Contains(w.text, ".") || w.call || !opensTable(words, i-1, calls) {
-			continue
-		}
-		if !slices.ContainsFunc(p.def.Watches, func(x Watch) bool { return x.Relation == w.text }) {
-			return w, true
-		}
-	}
-	return token{}, false
+// Call is a function that a statement calls, as it is written there.
+type Call struct {
+	Name string
+	Line int // in the file
 }
 
-// opensTable reports whether the word at i is followed by a table: FROM, but not that of extract(epoch from
-// x) or is distinct from x.
-func opensTable(words []token, i int, calls []string) bool {
-	if words[i].text == "only" && i > 0 {
-		i--
-	}
-	switch words[i].text {
-	case "join":
-		return true
-	case "from":
-		if i > 0 && words[i-1].text == "distinct" {
-			return false
+// Calls lists what looks like function calls in a statement, for those who can ask a catalogue about them.
+func Calls(st sqldef.Statement) []Call {
+	var list []Call
+	for _, w := range lex(st.SQL) {
+		if w.call && w.text != "" && (w.text[0] == '_' || w.text[0] >= 'a') {
+			list = append(list, Call{Name: w.text, Line: st.Line + w.line})
 		}
-		return len(calls) == 0 || !slices.Contains([]string{"extract", "substring", "trim", "overlay"}, calls[len(calls)-1])
-	default:
-		return false
 	}
+	return list
 }

@@ -33,7 +33,7 @@ func (w Warning) String() string { return fmt.Sprintf("%s:%d: %s", w.File, w.Lin
 // ShortestRecheck bounds how often a group may ask the database on its own.
 const ShortestRecheck = time.Second
 
-// ParseDefinition reads temporals/<name>.sql. Errors are *SyntaxError.
+// ParseDefinition reads temporals/<name>.sql. Errors are *SyntaxError, joined when there are several.
 func ParseDefinition(file, text string) (Definition, []Warning, error) {
 	p := &parser{name: file}
 	layout := sqldef.Layout{
@@ -44,10 +44,14 @@ func ParseDefinition(file, text string) (Definition, []Warning, error) {
 	if p.file, err = sqldef.Sections(text, layout); err != nil {
 		return Definition{}, nil, p.place(1, err)
 	}
-	for _, step := range []func() error{p.signature, p.watches, p.recheck, p.statements, p.check} {
-		if err := step(); err != nil {
-			return Definition{}, nil, err
-		}
+	if err := p.signature(); err != nil { // the rest would only complain of parameters that it declares
+		return Definition{}, nil, err
+	}
+	if err := errors.Join(p.watches(), p.recheck(), p.statements()); err != nil {
+		return Definition{}, nil, err
+	}
+	if err := p.check(); err != nil {
+		return Definition{}, nil, err
 	}
 	return p.def, p.warnings, nil
 }
@@ -88,24 +92,26 @@ const ident = `(?:[A-Za-z_][A-Za-z0-9_$]*|"[^".:]+")`
 var watchForm = regexp.MustCompile(`^(` + ident + `)\.(` + ident + `)(?:\s+key\s+(` + ident + `)(?:\s*=\s*:([A-Za-z_][A-Za-z0-9_]*))?)?$`)
 
 func (p *parser) watches() error {
+	var wrong []error
 	for _, head := range p.file.All("watch") {
 		m := watchForm.FindStringSubmatch(head.Value)
 		if m == nil {
-			return p.errorf(head.Line, `watch %q must look like "app.tasks key queue", "app.tasks key queue = :name" or "app.tasks" (with its schema)`, head.Value)
+			wrong = append(wrong, p.errorf(head.Line, `watch %q must look like "app.tasks key queue", "app.tasks key queue = :name" or "app.tasks" (with its schema)`, head.Value))
+			continue
 		}
-		w := Watch{Relation: folded(m[1]) + "." + folded(m[2])}
+		w := Watch{Relation: folded(m[1]) + "." + folded(m[2]), Line: head.Line}
 		if m[3] != "" {
 			w.Column, w.Param = folded(m[3]), m[4]
 			if w.Param == "" {
 				w.Param = w.Column
 			}
 			if err := p.keyParam(head.Line, w); err != nil {
-				return err
+				wrong = append(wrong, err)
 			}
 		}
 		p.def.Watches = append(p.def.Watches, w)
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 func (p *parser) keyParam(line int, w Watch) error {
@@ -144,21 +150,15 @@ func (p *parser) recheck() error {
 
 func (p *parser) statements() error {
 	own := []sqldef.Param{{Name: "job_id", Type: "uuid"}, {Name: "prefix", Type: "text"}}
-	var err error
-	if p.def.Condition, err = p.statement("condition", p.def.Params); err != nil {
-		return err
-	}
-	if p.def.Complement, err = p.statement("complement", p.def.Params, own...); err != nil {
-		return err
-	}
+	var condition, complement, release error
+	p.def.Condition, condition = p.statement("condition", p.def.Params)
+	p.def.Complement, complement = p.statement("complement", p.def.Params, own...)
 	if _, ok := p.file.Section("release"); ok {
-		st, err := p.statement("release", p.def.Params, append(own, sqldef.Param{Name: "value", Type: "jsonb"})...)
-		if err != nil {
-			return err
-		}
+		var st sqldef.Statement
+		st, release = p.statement("release", p.def.Params, append(own, sqldef.Param{Name: "value", Type: "jsonb"})...)
 		p.def.Release = &st
 	}
-	return nil
+	return errors.Join(condition, complement, release)
 }
 
 func (p *parser) statement(name string, params []sqldef.Param, builtins ...sqldef.Param) (sqldef.Statement, error) {

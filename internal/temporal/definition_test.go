@@ -33,15 +33,15 @@ func TestParseDefinition(t *testing.T) {
 	want := temporal.Definition{
 		Name: "pickNextTask", Description: "Takes the oldest ready task of a queue.",
 		Params:  []sqldef.Param{{Name: "queue", Type: "text"}},
-		Watches: []temporal.Watch{{Relation: "app.tasks", Column: "queue", Param: "queue"}},
+		Watches: []temporal.Watch{{Relation: "app.tasks", Column: "queue", Param: "queue", Line: 3}},
 		Condition: sqldef.Statement{
-			SQL: "select 1 from app.tasks where queue = $1::text and state = 'ready'", Args: []string{"queue"},
+			SQL: "select 1 from app.tasks where queue = $1::text and state = 'ready'", Args: []string{"queue"}, Line: 5,
 		},
 		Complement: sqldef.Statement{
 			SQL: "update app.tasks set state = 'taken', job = $1::uuid\nwhere id = (select id from app.tasks where queue = $2::text " +
-				"order by id limit 1 for update skip locked)\nreturning id, title", Args: []string{"job_id", "queue"},
+				"order by id limit 1 for update skip locked)\nreturning id, title", Args: []string{"job_id", "queue"}, Line: 7,
 		},
-		Release: &sqldef.Statement{SQL: "update app.tasks set state = 'ready' where id = ($1::jsonb->>'id')::bigint", Args: []string{"value"}},
+		Release: &sqldef.Statement{SQL: "update app.tasks set state = 'ready' where id = ($1::jsonb->>'id')::bigint", Args: []string{"value"}, Line: 11},
 	}
 	if diff := cmp.Diff(want, def); diff != "" {
 		t.Error(diff)
@@ -71,7 +71,9 @@ func TestParseDefinitionRefuses(t *testing.T) {
 		{"key type", head + "-- watch: app.tasks key q = :n\n" + body, "f.sql:2: parameter n has type numeric, which cannot be a key"},
 		{"now", head + watch + "-- condition\nselect 1 from app.tasks\nwhere run_at <= now()\n-- complement\nselect 1", "f.sql:5: the condition uses now"},
 		{"current_date", head + watch + "-- condition\nselect 1 from app.tasks where d = CURRENT_DATE\n-- complement\nselect 1", "uses current_date"},
-		{"unwatched", head + watch + "-- condition\nselect 1 from app.tasks t\njoin app.users u using (id)\n-- complement\nselect 1", "f.sql:5: the condition reads app.users, which is not watched"},
+		{"two mistakes", head + "-- watch: tasks\n-- recheck: 1ms\n-- condition\nselect :a\n-- complement\nselect :b", "f.sql:2: watch \"tasks\" must look like"},
+		{"all of them", head + "-- watch: tasks\n-- recheck: 1ms\n-- condition\nselect :a\n-- complement\nselect :b", "\nf.sql:5: unknown parameter :a"},
+		{"the last too", head + "-- watch: tasks\n-- recheck: 1ms\n-- condition\nselect :a\n-- complement\n\nselect\n:b", "\nf.sql:9: unknown parameter :b"},
 		{"unknown parameter", head + watch + "-- condition\nselect 1\nfrom app.tasks where a = :b\n-- complement\nselect 1", "f.sql:5: unknown parameter :b"},
 		{"job in condition", head + watch + "-- condition\nselect :job_id\n-- complement\nselect 1", "f.sql:4: unknown parameter :job_id"},
 		{"no complement", head + watch + "-- condition\nselect 1\n", `section "-- complement" is missing`},
@@ -112,7 +114,8 @@ func TestParseDefinitionWarns(t *testing.T) {
 	for text, want := range map[string]string{
 		"select 1":                               "f.sql:6: the complement neither updates",
 		"update app.tasks set a = 1 returning 1": "SKIP LOCKED",
-		"delete from app.tasks where id in (select 1 for update skip locked) returning 1\n--": `"-- release"`,
+		"update app.tasks set a = 1 where id in (select id from app.tasks limit 1 for update skip locked) returning 1": "f.sql:6: IN (select … limit … skip locked)",
+		"delete from app.tasks where id in (select 1 for update skip locked) returning 1\n--":                          `"-- release"`,
 	} {
 		_, warnings, err := temporal.ParseDefinition("f.sql", head+watch+text)
 		if err != nil {

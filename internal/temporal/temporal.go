@@ -119,4 +119,6 @@ type Watch struct {
 	// every write to the relation matters (the dep's key is '*').
 	Column string `json:"column,omitempty"`
 	Param  string `json:"param,omitempty"`
+	// Line is where it stands in its file; 0: it came from none.
+	Line int `json:"-"`
 }

@@ -60,14 +60,14 @@ func (q *Queries) FactsExpire(ctx context.Context, arg FactsExpireParams) (int64
 
 const FactsServe = `-- name: FactsServe :one
 with ready as materialized (
-  select w.id, w.job_id, w.cell, w.call, f.fact_id, f.payload
+  select w.id, w.job_id, w.cell, w.call, f.fact_id, f.payload, f.key, f.created_at
   from statek.waits w
   join statek.jobs j on j.id = w.job_id
   cross join lateral (
-    select x.fact_id, x.payload
+    select x.fact_id, x.payload, x.key, x.created_at
     from unnest($1::text[]) as a(prefix)
     cross join lateral (
-      select y.id as fact_id, y.payload, y.created_at
+      select y.id as fact_id, y.payload, y.key, y.created_at
       from statek.facts y
       where y.prefix = a.prefix and y.name = $2::text
         and ($3::text is null or y.key = $3::text)
@@ -85,7 +85,7 @@ with ready as materialized (
   limit $6
 ),
 eligible as materialized (
-  select r.id, r.job_id, r.cell, r.call, r.fact_id, r.payload, row_number() over (partition by r.job_id order by r.id) as nth
+  select r.id, r.job_id, r.cell, r.call, r.fact_id, r.payload, r.key, r.created_at, row_number() over (partition by r.job_id order by r.id) as nth
   from ready r
 ),
 sets as materialized (
@@ -112,7 +112,8 @@ delivered as (
   returning job_id, fact_id
 ),
 served as (
-  select e.id, e.payload
+  select e.id, e.payload, json_build_object('by', 'event', 'what', $2::text || coalesce('[' || e.key || ']', ''), 'fact', e.fact_id,
+    'at', (extract(epoch from e.created_at) * 1000)::bigint) as evidence
   from eligible e
   join locked l on l.id = e.id
   join delivered d on d.job_id = e.job_id and d.fact_id = e.fact_id
@@ -120,7 +121,8 @@ served as (
 )
 select (select count(*) from eligible) as eligible, (select count(*) from locked) as locked,
   (select count(*) from eligible e where e.nth = 1) as firsts,
-  coalesce((select statek.settle_waits(array_agg(s.id order by s.id), array_agg('resolved'::text), array_agg(s.payload order by s.id))
+  coalesce((select statek.settle_waits(array_agg(s.id order by s.id), array_agg('resolved'::text), array_agg(s.payload order by s.id),
+      array_agg(s.evidence order by s.id))
     from served s), 0)::bigint as served
 `
 

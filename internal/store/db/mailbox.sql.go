@@ -44,7 +44,7 @@ func (q *Queries) MailboxPut(ctx context.Context, arg MailboxPutParams) error {
 }
 
 const MailboxRead = `-- name: MailboxRead :many
-select id, kind, cell, call, payload, created_at
+select id, kind, cell, call, payload, created_at, evidence
 from statek.mailbox
 where job_id = $1
 order by id
@@ -57,6 +57,7 @@ type MailboxReadRow struct {
 	Call      int32
 	Payload   []byte
 	CreatedAt time.Time
+	Evidence  []byte
 }
 
 func (q *Queries) MailboxRead(ctx context.Context, jobID uuid.UUID) ([]MailboxReadRow, error) {
@@ -75,6 +76,7 @@ func (q *Queries) MailboxRead(ctx context.Context, jobID uuid.UUID) ([]MailboxRe
 			&i.Call,
 			&i.Payload,
 			&i.CreatedAt,
+			&i.Evidence,
 		); err != nil {
 			return nil, err
 		}

@@ -99,6 +99,14 @@ type StatekCatalog struct {
 	Generation int64
 }
 
+// sweep_caught: waits whose wake-up was lost, and which the safety sweep served. It must be 0.
+type StatekCounter struct {
+	Name string
+	N    int64
+	At   time.Time
+	Note *string
+}
+
 type StatekDirty struct {
 	ID    int64
 	Dep   string
@@ -224,18 +232,14 @@ type StatekJobState struct {
 	ChangedAt  time.Time
 }
 
-// What happened in a job, one sentence per fact. Filter by job_id.
 type StatekJobTimeline struct {
 	JobID uuid.UUID
 	Seq   int64
 	At    time.Time
-	// The fact as a sentence; the exact bytes are in statek.history.
-	What string
-	Kind string
-	// The piece of code it happened in; 0: outside.
-	Cell int32
-	// The host call it is about, numbered within the cell; 0: none.
-	Call int32
+	What  string
+	Kind  string
+	Cell  int32
+	Call  int32
 }
 
 type StatekMailbox struct {
@@ -246,6 +250,7 @@ type StatekMailbox struct {
 	Call      int32
 	Payload   []byte
 	CreatedAt time.Time
+	Evidence  []byte
 }
 
 type StatekObject struct {
@@ -395,6 +400,9 @@ type StatekWaitCheck struct {
 	ID        int64
 	GroupID   int64
 	SettleXid *string
+	Dep       *string
+	MarkedAt  *time.Time
+	Marks     int32
 }
 
 type StatekWaitDep struct {
@@ -416,6 +424,9 @@ type StatekWaitGroup struct {
 	LastResult *string
 	LastError  *string
 	LastAt     *time.Time
+	TouchedDep *string
+	TouchedAt  *time.Time
+	Touches    int64
 }
 
 type StatekWaitSet struct {

@@ -53,22 +53,27 @@ with taken as materialized (
   delete from statek.dirty
   where id = any(array(
     select d.id from statek.dirty d order by d.id limit $1 for update skip locked))
-  returning dep, below
+  returning dep, below, at
+),
+marks as materialized (
+  select t.dep, t.below, count(*) as n, max(t.at) as at from taken t group by t.dep, t.below
 ),
 hit as materialized (
-  select x.group_id
-  from (select distinct t.dep from taken t where not t.below) m
+  select x.group_id, m.dep, m.at, m.n
+  from marks m
   cross join lateral (select w.group_id from statek.wait_deps w where w.dep = m.dep offset 0) x
-  union
-  select x.group_id
-  from (select distinct t.dep from taken t where t.below) m
+  where not m.below
+  union all
+  select x.group_id, x.dep, m.at, m.n
+  from marks m
   cross join lateral (
-    select w.group_id from statek.wait_deps w
+    select w.group_id, w.dep from statek.wait_deps w
     where w.dep >= m.dep and w.dep < (left(m.dep, -1) || ';') collate "C" offset 0) x
+  where m.below
 ),
 owed as (
-  insert into statek.wait_checks (group_id, settle_xid)
-  select h.group_id, '0' from hit h
+  insert into statek.wait_checks (group_id, settle_xid, dep, marked_at, marks)
+  select h.group_id, '0', (array_agg(h.dep order by h.at desc))[1], max(h.at), sum(h.n)::integer from hit h group by h.group_id
   returning group_id
 )
 select (select count(*) from taken) as taken,
@@ -132,12 +137,15 @@ taken as (
   delete from statek.wait_checks c
   using g
   where c.group_id = g.id and c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
-  returning c.id
+  returning c.dep, c.marked_at, c.marks
 )
 select g.id, g.prefix, g.kind, g.name, g.temporal_id, g.args, g.attempts,
   coalesce(g.last_result, '') as last_result, g.retry_at,
   (extract(epoch from coalesce(g.recheck, '0')) * 1000)::bigint as recheck_ms,
   (select count(*) from taken) as taken,
+  (select coalesce(sum(t.marks), 0) from taken t)::bigint as marks,
+  coalesce((select t.dep from taken t where t.marks > 0 order by t.marked_at desc limit 1), '')::text as touched,
+  coalesce((select max(t.marked_at) from taken t), 'epoch')::timestamptz as touched_at,
   exists (select from statek.waits w where w.group_id = g.id) as waiting
 from g
 `
@@ -159,6 +167,9 @@ type WaitGroupTakeRow struct {
 	RetryAt    *time.Time
 	RecheckMs  int64
 	Taken      int64
+	Marks      int64
+	Touched    string
+	TouchedAt  time.Time
 	Waiting    bool
 }
 
@@ -179,6 +190,9 @@ func (q *Queries) WaitGroupTake(ctx context.Context, arg WaitGroupTakeParams) (W
 		&i.RetryAt,
 		&i.RecheckMs,
 		&i.Taken,
+		&i.Marks,
+		&i.Touched,
+		&i.TouchedAt,
 		&i.Waiting,
 	)
 	return i, err
@@ -197,6 +211,30 @@ func (q *Queries) WaitGroupTold(ctx context.Context, id int64) (bool, error) {
 	var column_1 bool
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const WaitGroupTouch = `-- name: WaitGroupTouch :exec
+update statek.wait_groups
+set touched_dep = $1::text, touched_at = $2::timestamptz, touches = touches + $3::bigint
+where id = $4
+`
+
+type WaitGroupTouchParams struct {
+	Dep   string
+	At    time.Time
+	Marks int64
+	ID    int64
+}
+
+// Marks that led to a look, for those who ask what touched the group last.
+func (q *Queries) WaitGroupTouch(ctx context.Context, arg WaitGroupTouchParams) error {
+	_, err := q.db.Exec(ctx, WaitGroupTouch,
+		arg.Dep,
+		arg.At,
+		arg.Marks,
+		arg.ID,
+	)
+	return err
 }
 
 const WaitGroupsDelete = `-- name: WaitGroupsDelete :execrows
@@ -727,6 +765,16 @@ func (q *Queries) WaitWithdraw(ctx context.Context, arg WaitWithdrawParams) erro
 	return err
 }
 
+const WaitWoke = `-- name: WaitWoke :exec
+select set_config('statek.woke', $1::text, true)
+`
+
+// Says for the rest of this transaction why waits are resolved in it: the default of mailbox.evidence.
+func (q *Queries) WaitWoke(ctx context.Context, evidence string) error {
+	_, err := q.db.Exec(ctx, WaitWoke, evidence)
+	return err
+}
+
 const WatchFailures = `-- name: WatchFailures :one
 select statek.watch_failed()::bigint
 `
@@ -739,14 +787,18 @@ func (q *Queries) WatchFailures(ctx context.Context) (int64, error) {
 }
 
 const WatchProblems = `-- name: WatchProblems :many
-select p.relation::text as relation, p.key::text as key, p.problem::text as problem
-from statek.watch_problems() as p (relation, key, problem)
+select p.relation::text as relation, p.key::text as key, p.problem::text as problem, p.remedy::text as remedy,
+  p.fixable::boolean as fixable, p.serious::boolean as serious
+from statek.watch_problems() as p (relation, key, problem, remedy, fixable, serious)
 `
 
 type WatchProblemsRow struct {
 	Relation string
 	Key      string
 	Problem  string
+	Remedy   string
+	Fixable  bool
+	Serious  bool
 }
 
 func (q *Queries) WatchProblems(ctx context.Context) ([]WatchProblemsRow, error) {
@@ -758,7 +810,14 @@ func (q *Queries) WatchProblems(ctx context.Context) ([]WatchProblemsRow, error)
 	var items []WatchProblemsRow
 	for rows.Next() {
 		var i WatchProblemsRow
-		if err := rows.Scan(&i.Relation, &i.Key, &i.Problem); err != nil {
+		if err := rows.Scan(
+			&i.Relation,
+			&i.Key,
+			&i.Problem,
+			&i.Remedy,
+			&i.Fixable,
+			&i.Serious,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
