@@ -14,6 +14,11 @@ func TestConformance(t *testing.T) {
 	for name, p := range map[string]*Pool{"calm": newPool(t, Config{}), "forgetful": newPool(t, Config{forgetful: true})} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			t.Cleanup(func() { // the bounds inside catch all of this: no honest cell meets the kill path
+				if counts, _ := p.Counts(); len(counts.Deaths) > 0 {
+					t.Errorf("children died: %+v", counts)
+				}
+			})
 			t.Run("cells", func(t *testing.T) { t.Parallel(); jsvmtest.Cells(t, p, "../testdata/cells.json") })
 			t.Run("traps", func(t *testing.T) { t.Parallel(); jsvmtest.Traps(t, p, "../testdata/workspaces.json") })
 			t.Run("workspaces", func(t *testing.T) { t.Parallel(); jsvmtest.Workspaces(t, p) })
