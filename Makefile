@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test short race fuzz bench build gen gen-check fmt fmt-check vet lint check up down clean
+.PHONY: help demo test short race fuzz bench storm build gen gen-check fmt fmt-check vet lint check up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 bench: ## run every benchmark for BENCHTIME (1s)
 	@./scripts/need-postgres.sh
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./...
+
+storm: ## 10,000 tasks for 256 waiting jobs, while workers are killed and listeners cut off (STATEK_STORM_TASKS, STATEK_STORM_SEED)
+	@./scripts/need-postgres.sh
+	STATEK_STORM_TASKS=$${STATEK_STORM_TASKS:-10000} go test $(TESTFLAGS) -run '^TestClaimsInAStorm$$' -count 1 -v ./e2e
 
 build: ## build static binaries: bin/statek-api, bin/statek-worker, bin/statek
 	$(STATIC) -o bin/statek-api ./cmd/api

@@ -66,7 +66,9 @@ func (p *Pool) borrow(ctx context.Context, prefix string, session uint32, alone 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, here = g.child.sessions[session]
+	if _, here = g.child.sessions[session]; !here {
+		p.disown(session) // it goes on in this child: what others hold of it stays behind
+	}
 	return g.child, here, nil
 }
 
@@ -273,6 +275,11 @@ func (p *Pool) forgotten(c *child) []uint32 {
 func (p *Pool) leave(session uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.disown(session)
+}
+
+// disown makes children forget a session. Called with the lock held.
+func (p *Pool) disown(session uint32) {
 	for c := range p.children {
 		if _, here := c.sessions[session]; here {
 			delete(c.sessions, session)

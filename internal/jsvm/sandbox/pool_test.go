@@ -168,6 +168,34 @@ func TestACancelledDriveEndsAtOnce(t *testing.T) {
 	}
 }
 
+// TestASessionLeavesNothingBehind: a session whose child is busy for long goes on in another one. The VM that it has left
+// is where it was, and never used again.
+func TestASessionLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, Config{PerPrefix: 2})
+	s := open(t, p, jsvm.Setup{})
+	step, err := s.Run(t.Context(), jsvm.Cell{Number: 1, Source: "let n = 0; for (let i = 0; i < 30; i++) n += await fetchIt(i); n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const stranger = 1 << 31
+	home, _, err := p.borrow(t.Context(), "/acme", stranger, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step, err = s.Deliver(t.Context(), answer(step.Calls[0])) // after a while elsewhere
+	p.giveBack(home, stranger, false, nil, 1)
+	if err == nil {
+		step, err = finish(t.Context(), s, step) // both are free
+	}
+	if err != nil || step.Echo != "435" {
+		t.Errorf("got %+v and %v, want the sum 435", step, err)
+	}
+	if counts, _ := p.Counts(); counts.Rebuilt != 1 {
+		t.Errorf("rebuilt %d times, want once", counts.Rebuilt)
+	}
+}
+
 // TestTheInnocentIsNotBlamed: a cell whose child dies of its neighbours' memory is run again alone.
 func TestTheInnocentIsNotBlamed(t *testing.T) {
 	t.Parallel()
