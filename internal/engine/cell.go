@@ -58,10 +58,11 @@ func (r *run) startCell(ctx context.Context, eff jobs.StartCell) ([]jobs.Effect,
 	return r.apply(ev)
 }
 
-// execute runs the open cell from its start: through what is recorded of it, and on from there.
-func (r *run) execute(ctx context.Context) ([]jobs.Effect, error) {
+// execute runs the open cell from its start: through what is recorded of it, and on from there. It reports whether
+// the job sleeps now and was given up.
+func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, err error) {
 	if err := r.loadCell(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	work, stop := context.WithCancelCause(ctx)
 	d := &drive{run: r, number: r.job.Cell.Number, results: make(chan result, maxPending), work: work, stop: stop}
@@ -80,47 +81,48 @@ func (r *run) execute(ctx context.Context) ([]jobs.Effect, error) {
 	}
 	var diverged *jsvm.DivergedError
 	if errors.As(err, &diverged) {
-		return d.end(ctx, jsvm.Step{State: jsvm.Aborted, Err: &jsvm.Error{
+		next, err = d.end(ctx, jsvm.Step{State: jsvm.Aborted, Err: &jsvm.Error{
 			Name: "DivergedError", Code: "diverged",
 			Message: diverged.Error() + "\nThe cell is not run again. Its variables are as they were before it; the calls listed above have been made",
 		}})
 	}
-	return nil, err
+	return next, false, err
 }
 
 // loop performs what the cell asks for and delivers results, one at a time, until the cell ends or sleeps.
-func (d *drive) loop(ctx context.Context, step jsvm.Step) ([]jobs.Effect, error) {
+func (d *drive) loop(ctx context.Context, step jsvm.Step) (next []jobs.Effect, released bool, err error) {
 	for {
 		if d.interrupted() {
-			return nil, nil
+			return nil, false, nil
 		}
 		if err := d.print(step); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		calls, err := d.issue(step)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if step.State != jsvm.Pending || step.Exit != nil {
-			return d.end(ctx, step)
+			next, err = d.end(ctx, step)
+			return next, false, err
 		}
 		if err := d.giveBack(ctx); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if err := d.perform(ctx, calls, false); err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		next, asleep, err := d.await(ctx, step.Hash)
+		settled, asleep, err := d.await(ctx, step.Hash)
 		if err != nil || asleep {
-			return nil, err
+			return nil, asleep, err
 		}
-		if next == nil {
+		if settled == nil {
 			step = jsvm.Step{State: jsvm.Pending, Hash: step.Hash}
 			continue // interrupted by mail
 		}
 		d.delivered++
-		if step, err = d.vm.Deliver(ctx, delivery(*next, false)); err != nil {
-			return nil, err
+		if step, err = d.vm.Deliver(ctx, delivery(*settled, false)); err != nil {
+			return nil, false, err
 		}
 	}
 }

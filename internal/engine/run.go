@@ -131,7 +131,7 @@ func (r *run) perform(ctx context.Context, effects []jobs.Effect) (next []jobs.E
 	case jobs.StartCell:
 		next, err = r.startCell(ctx, eff)
 	case jobs.Execute:
-		next, err = r.execute(ctx)
+		next, released, err = r.execute(ctx)
 	case jobs.AskModel:
 		next, err = r.askModel(ctx, eff)
 	case jobs.Halt:
