@@ -194,7 +194,7 @@ func (w *world) watch(sample func(), condition string, args ...any) time.Duratio
 	defer cancel()
 	for began := time.Now(); ; {
 		var yes bool
-		if err := w.pool.QueryRow(ctx, "select ("+condition+") from pg_sleep(0.05)", args...).Scan(&yes); err != nil {
+		if err := w.pool.QueryRow(ctx, "select ("+condition+") from pg_sleep(0.2)", args...).Scan(&yes); err != nil {
 			w.t.Fatalf("waiting until %s: %v", condition, err)
 		}
 		sample()

@@ -49,6 +49,7 @@ func BenchmarkSleepers(b *testing.B) {
 			var rates, grown []float64
 			for range b.N {
 				b.StopTimer()
+				s.settled()
 				w.crowd(c.template, c.word, *scale/10, c.shared)
 				b.StartTimer()
 				took, peak := s.wake(b, c.cause)
@@ -76,6 +77,7 @@ type sleepers struct {
 func (s *sleepers) idle(b *testing.B, before int64) {
 	b.Helper()
 	const span = 20
+	s.settled()
 	s.api.signal(syscall.SIGSTOP)
 	defer s.api.signal(syscall.SIGCONT)
 	var asked, own, theirs []float64
@@ -114,6 +116,11 @@ func (s *sleepers) wake(b *testing.B, cause string) (took time.Duration, peak in
 		b.Fatalf("%d of the crowd did not end with 1", n)
 	}
 	return took, peak
+}
+
+// settled waits until nothing is owed to anybody.
+func (s *sleepers) settled() {
+	s.watch(func() {}, "not exists (select from statek.dirty) and not exists (select from statek.wait_checks)")
 }
 
 func median(list []float64) float64 {
