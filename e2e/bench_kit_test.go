@@ -87,6 +87,7 @@ func (w *world) crowd(template uuid.UUID, word string, n int, shared bool) {
 		w.clone(table, job, template, word, map[string]string{"job_id": "m.id"})
 	}
 	w.clone("waits", job, template, word, map[string]string{"job_id": "m.id", "group_id": "m.group_id"})
+	w.sql("create index on bench.crowd (n)")
 	w.sql("vacuum (analyze)") // as autovacuum would in its time
 	w.sql("checkpoint")
 }
@@ -194,7 +195,7 @@ func (w *world) watch(sample func(), condition string, args ...any) time.Duratio
 	defer cancel()
 	for began := time.Now(); ; {
 		var yes bool
-		if err := w.pool.QueryRow(ctx, "select ("+condition+") from pg_sleep(0.2)", args...).Scan(&yes); err != nil {
+		if err := w.pool.QueryRow(ctx, "select ("+condition+") from pg_sleep(0.1)", args...).Scan(&yes); err != nil {
 			w.t.Fatalf("waiting until %s: %v", condition, err)
 		}
 		sample()
