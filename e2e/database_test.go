@@ -153,7 +153,7 @@ func (db *ownDatabase) stop() {
 }
 
 // openFolder is a temporary folder that the server's user can enter, unlike those of the testing package.
-func openFolder(t *testing.T) string {
+func openFolder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "statek-e2e-data-")
 	if err != nil {

@@ -5,27 +5,20 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // BenchmarkInsertToNextLine measures how long a job that waits for rows takes from the end of INSERT … COMMIT, as
 // the application sees it, to the next line of its code; settled is the part until the woken cell has its value.
 // All clocks are this machine's. A p99 needs a few hundred rounds: -benchtime 300x.
 func BenchmarkInsertToNextLine(b *testing.B) {
-	for _, sleepers := range []int{0, 200} {
+	for _, sleepers := range []int{*scale / 1000, *scale / 10, *scale} {
 		b.Run(fmt.Sprintf("sleepers=%d", sleepers), func(b *testing.B) {
-			w := newWorld(b, ledger(files{
-				"agents/picker.md":        modelAgent,
-				"agents/picker.warmup.js": "const task = await pickNextTask(queue)\nprint(task.subject)\nexit(1)\n",
-			}))
+			w := newBenchWorld(b, waiters)
 			w.worker()
 			w.worker()
-			others := make([]uuid.UUID, sleepers)
-			for i := range others {
-				others[i] = w.submit("picker", map[string]any{"queue": fmt.Sprint("never ", i)})
-			}
-			w.asleep(others...)
+			template := w.submit("picker", map[string]any{"queue": "q-template"})
+			w.asleep(template)
+			w.crowd(template, "q-template", sleepers, false)
 			var settled, printed []time.Duration
 			for b.Loop() {
 				job := w.submit("picker", map[string]any{"queue": "q"})

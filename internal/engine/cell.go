@@ -199,6 +199,7 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	if d.inflight == 0 {
 		return d.sleep(ctx, hash)
 	}
+	d.idle()
 	select {
 	case res := <-d.results:
 		d.inflight--

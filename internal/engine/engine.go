@@ -98,6 +98,9 @@ type Config struct {
 	Concurrent func(error) bool
 	// ToolSlots bounds the tool transactions open at once, below the pool's size. Default 8.
 	ToolSlots int
+	// Places bounds the runs that load, replay and compute at once: a crowd that wakes together must not be in memory
+	// together. Runs that wait for a tool or a model hold none. Default 32.
+	Places int
 	// Limits of every cell.
 	Limits jsvm.Limits
 }
@@ -105,8 +108,9 @@ type Config struct {
 // Engine drives the jobs of one worker.
 type Engine struct {
 	Config
-	slots chan struct{}
-	cache catalogs
+	slots  chan struct{}
+	places chan struct{}
+	cache  catalogs
 
 	desks    [256]sync.Mutex // by a byte of the job's id
 	mu       sync.Mutex
@@ -127,10 +131,16 @@ func New(cfg Config, stopping context.Context) *Engine {
 	if cfg.ToolSlots == 0 {
 		cfg.ToolSlots = 8
 	}
+	if cfg.Places == 0 {
+		cfg.Places = 32
+	}
 	if cfg.Near == nil {
 		cfg.Near = func(time.Time) {}
 	}
-	return &Engine{Config: cfg, slots: make(chan struct{}, cfg.ToolSlots), running: map[jobs.ID]*run{}, stopping: stopping}
+	return &Engine{
+		Config: cfg, slots: make(chan struct{}, cfg.ToolSlots), places: make(chan struct{}, cfg.Places),
+		running: map[jobs.ID]*run{}, stopping: stopping,
+	}
 }
 
 // Advance answers a doorbell: it drives the job until it sleeps or ends, or does nothing when somebody has it.
@@ -139,14 +149,38 @@ func New(cfg Config, stopping context.Context) *Engine {
 func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	idle, ok := e.admit(ctx, job)
+	if !ok {
+		return
+	}
+	defer idle()
 	r := e.take(ctx, job, func() { cancel(jobs.ErrFenced) })
 	if r == nil {
 		return
 	}
+	r.idle = idle
 	defer e.leave(r)
 	if err := r.drive(work); err != nil {
 		e.settle(work, r, err)
 	}
+}
+
+// placeFor is how long a run may hold its place: endless loops must not keep the jobs of others out.
+const placeFor = time.Second
+
+// admit waits for a place, which idle gives back, once. A job that runs here already needs none: it is only rung.
+func (e *Engine) admit(ctx context.Context, job jobs.ID) (idle func(), ok bool) {
+	if e.held(job) != nil {
+		return func() {}, true
+	}
+	select {
+	case e.places <- struct{}{}:
+	case <-ctx.Done():
+		return nil, false
+	}
+	back := sync.OnceFunc(func() { <-e.places })
+	timer := time.AfterFunc(placeFor, back)
+	return func() { timer.Stop(); back() }, true
 }
 
 // take claims the job and puts its run into the table; nil when somebody has it. Doorbells of one job take

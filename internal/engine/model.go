@@ -39,6 +39,7 @@ func (r *run) askModel(ctx context.Context, eff jobs.AskModel) ([]jobs.Effect, e
 	if err != nil {
 		return nil, err
 	}
+	r.idle()
 	reply, stopped, err := r.complete(ctx, provider, req)
 	switch {
 	case stopped:

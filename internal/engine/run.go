@@ -22,6 +22,7 @@ type run struct {
 	rung    chan struct{} // somebody rang: read the mail
 	left    chan struct{} // closed when the run is over
 	expel   func()        // ends a run that has lost its job
+	idle    func()        // it waits for others from now on: its place is free
 	agent   agents.Definition
 	catalog Catalog
 
@@ -43,7 +44,7 @@ type run struct {
 
 func newRun(e *Engine, rec jobs.Record) *run {
 	return &run{
-		Engine: e, rec: rec, job: rec.State, rung: make(chan struct{}, 1), left: make(chan struct{}), expel: func() {},
+		Engine: e, rec: rec, job: rec.State, rung: make(chan struct{}, 1), left: make(chan struct{}), expel: func() {}, idle: func() {},
 		pocket: map[int64]bool{},
 	}
 }

@@ -207,16 +207,19 @@ func (k *Keeper) takeOver(ctx context.Context) {
 	}
 }
 
-// Chore does this worker's share until ctx ends: timers and waits when they are due or touched, strays every
-// two seconds, tidying every minute.
+// Chore does this worker's share until ctx ends: waits every second and when they are due or touched, jobs' own
+// timers when the heartbeat has seen that one is due, takeovers every two seconds, strays, which are old by then,
+// every four, tidying every minute. What is asked every second costs most of an idle worker's statements.
 func (k *Keeper) Chore(ctx context.Context) error {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	for n := 0; ; n++ {
-		k.timers(ctx)
-		if n%2 == 0 {
+		k.waits(ctx)
+		if n%4 == 0 {
 			_, err := k.Chores.RingStray(ctx, 500)
 			k.say(ctx, "ringing stray jobs", err)
+		}
+		if n%2 == 0 {
 			k.takeOver(ctx)
 		}
 		if n%60 == 30 {
@@ -233,7 +236,8 @@ func (k *Keeper) Chore(ctx context.Context) error {
 				return nil
 			case <-k.alarm.rang():
 				k.alarm.rearm()
-				k.timers(ctx)
+				k.waits(ctx) // first: somebody may just have written what a job waits for
+				k.wakeDue(ctx)
 			case <-second.C:
 				waiting = false
 			}
@@ -241,15 +245,23 @@ func (k *Keeper) Chore(ctx context.Context) error {
 	}
 }
 
-// timers does what is due now.
-func (k *Keeper) timers(ctx context.Context) {
-	again, err := k.Chores.LookAtWaits(ctx) // first: somebody may just have written what a job waits for
+// waits does what is due now for those who wait.
+func (k *Keeper) waits(ctx context.Context) {
+	again, err := k.Chores.LookAtWaits(ctx)
 	k.say(ctx, "looking at waits", err)
 	if again > 0 {
 		k.alarm.set(k.Engine.Now().Add(again))
 	}
-	_, err = k.Chores.WakeDue(ctx, 500)
+}
+
+// wakeDue rings jobs whose own timer has come; when there were many, there may be more.
+func (k *Keeper) wakeDue(ctx context.Context) {
+	const most = 500
+	n, err := k.Chores.WakeDue(ctx, most)
 	k.say(ctx, "waking due jobs", err)
+	if n == most {
+		k.alarm.set(time.Time{})
+	}
 }
 
 func (k *Keeper) say(ctx context.Context, what string, err error) {
