@@ -293,7 +293,7 @@ func TestJobsOutsideOfThePrefixAreNotSeen(t *testing.T) {
 			t.Errorf("result = %s (%s)", job.Result, job.Error)
 		}
 	}
-	late := k.ended(k.warm("try { await job('00000000-0000-7000-8000-000000000000', {timeout: 50}) } catch (e) { exit(e.name) }", nil))
+	late := k.ended(k.warm("try { await job('00000000-0000-7000-8000-000000000000', {timeout: '1m'}) } catch (e) { exit(e.name) }", nil))
 	if string(late.Result) != `"NotFoundError"` {
 		t.Errorf("result = %s", late.Result)
 	}
