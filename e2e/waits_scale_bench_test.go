@@ -28,12 +28,12 @@ func BenchmarkSleepers(b *testing.B) {
 	w.asleep(s.picker, s.listener)
 	w.crowd(s.picker, "q-template", min(1000, *scale/10), false) // a first load costs memory, whoever sleeps
 	s.wake(b, ownRows)
-	before, stored := family(b, s.worker.cmd.Process.Pid), w.stored()
-	b.Run("idle/sleepers=0", func(b *testing.B) { s.idle(b, before.rss) })
+	rss, stored := family(b, s.worker.cmd.Process.Pid).rss, w.stored()
+	b.Run("idle/sleepers=0", func(b *testing.B) { s.idle(b, rss) })
 	w.crowd(s.picker, "q-template", *scale, false)
 	bytes := w.stored() - stored
 	b.Run(fmt.Sprintf("idle/sleepers=%d", *scale), func(b *testing.B) {
-		s.idle(b, before.rss)
+		s.idle(b, rss)
 		b.ReportMetric(float64(bytes)/float64(*scale), "B/job")
 	})
 	for _, c := range []struct {
@@ -46,18 +46,21 @@ func BenchmarkSleepers(b *testing.B) {
 		{"wake/event", "select statek.emit('/', 'go')", s.listener, "no such word", true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			var rates, grown []float64
+			var rates, costs, grown []float64
 			for range b.N {
 				b.StopTimer()
 				s.settled()
 				w.crowd(c.template, c.word, *scale/10, c.shared)
 				b.StartTimer()
+				before := s.spent(b)
 				took, peak := s.wake(b, c.cause)
+				costs = append(costs, (s.spent(b)-before).Seconds()*1000/float64(*scale/10))
 				rates = append(rates, float64(*scale/10)/took.Seconds())
-				grown = append(grown, float64(peak-before.rss)/megabyte)
+				grown = append(grown, float64(peak-rss)/megabyte)
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(median(rates), "jobs/s")
+			b.ReportMetric(median(costs), "ms-cpu/job")
 			b.ReportMetric(slices.Max(grown), "MB-grown-peak")
 		})
 	}
@@ -119,6 +122,12 @@ func (s *sleepers) wake(b *testing.B, cause string) (took time.Duration, peak in
 		b.Fatalf("%d of the crowd did not end with 1", n)
 	}
 	return took, peak
+}
+
+// spent is the processor time of the worker, its children and the server so far; it carries to other machines.
+func (s *sleepers) spent(b *testing.B) time.Duration {
+	b.Helper()
+	return family(b, s.worker.cmd.Process.Pid).cpu + family(b, s.server).cpu
 }
 
 // settled waits until nothing is owed to anybody.
