@@ -5,22 +5,8 @@ import (
 	"testing"
 
 	"statek/internal/jsvm"
+	"statek/internal/jsvm/jsvmtest"
 )
-
-const typicalCell = `
-const orders = [{id: 1, total: 30, tags: ['a']}, {id: 2, total: 12.5, tags: []}, {id: 3, total: 99, tags: ['a', 'b']}];
-function sum(list) { return list.reduce((a, o) => a + o.total, 0); }
-class Report { constructor(o) { this.orders = o; } total() { return sum(this.orders); } }
-const report = new Report(orders.filter((o) => o.tags.length > 0));
-const {id, ...others} = orders[0];
-let text = '';
-for (const o of orders) {
-  text += o.id + ': ' + o.total.toFixed(2) + '\n';
-}
-const byTag = Object.groupBy(orders, (o) => o.tags[0] ?? 'none');
-print(text, report.total(), Object.keys(byTag));
-const answer = await fetchIt({total: report.total()});
-answer.total`
 
 func BenchmarkOpen(b *testing.B) {
 	m := jsvm.NewInProcess()
@@ -40,7 +26,7 @@ func BenchmarkCell(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		step, err := s.Run(b.Context(), jsvm.Cell{Number: 1, Source: typicalCell})
+		step, err := s.Run(b.Context(), jsvm.Cell{Number: 1, Source: jsvmtest.TypicalCell})
 		if err == nil {
 			step, err = finish(b.Context(), s, step)
 		}
