@@ -20,7 +20,6 @@ func (s *session) replyLimit() int64 {
 // check holds an answer to what was asked: a child that a script has taken over must not gain more by it than
 // the script had.
 func (s *session) check(rep *reply, req *request) error {
-	rep.opened = req.Open != nil
 	if rep.Failure != nil {
 		return nil
 	}
@@ -77,13 +76,7 @@ func (s *session) check(rep *reply, req *request) error {
 // checkCalls: new calls are numbered on from the recorded ones, name grants, and have arguments within the
 // limits.
 func (s *session) checkCalls(calls []jsvm.Call, req *request) error {
-	next := 1
-	switch {
-	case req.Run != nil:
-		next += len(req.Run.Recorded)
-	case s.cell != nil:
-		next += len(s.cell.Recorded)
-	}
+	next := 1 + s.made(req)
 	if total := next - 1 + len(calls); len(calls) > 0 && total > s.limits.TotalCalls {
 		return fmt.Errorf("%d calls; the limit is %d", total, s.limits.TotalCalls)
 	}
@@ -102,14 +95,20 @@ func (s *session) checkCalls(calls []jsvm.Call, req *request) error {
 	return nil
 }
 
+// made is how many calls the cell had made before the request.
+func (s *session) made(req *request) int {
+	switch {
+	case req.Run != nil:
+		return len(req.Run.Recorded)
+	case s.cell != nil:
+		return len(s.cell.Recorded)
+	}
+	return 0
+}
+
 // checkSets: sets join calls that were made.
 func (s *session) checkSets(step *jsvm.Step, req *request) error {
-	made := len(step.Calls)
-	if req.Run != nil {
-		made += len(req.Run.Recorded)
-	} else if s.cell != nil {
-		made += len(s.cell.Recorded)
-	}
+	made := s.made(req) + len(step.Calls)
 	if len(step.Sets) > s.limits.TotalCalls {
 		return fmt.Errorf("%d sets; the limit is %d", len(step.Sets), s.limits.TotalCalls)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -247,8 +246,6 @@ func firstLine(text []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	return strings.ToValidUTF8(line[:min(len(line), 200)], "?")
 }
-
-var _ io.Closer = (*process)(nil)
 
 // Close ends the child and waits until it is gone.
 func (p *process) Close() error {

@@ -100,6 +100,7 @@ func (s *session) ask(ctx context.Context, cpu time.Duration, build func(here bo
 		req.Session, req.Forget = s.id, s.pool.forgotten(c)
 		rep, err := c.exchange(ctx, req, cpu, s.replyLimit())
 		if err == nil {
+			rep.opened = req.Open != nil
 			if err = s.check(rep, req); err != nil {
 				err = &death{cause: lied, detail: err.Error()}
 				c.kill(err)
