@@ -19,6 +19,9 @@
 // A worker runs jobs. Workers are alike and share nothing but the database; one may die at any moment, and another
 // continues its jobs from what is recorded.
 //
+// A program that embeds Statek calls [SandboxMain] first in main: code of models is read and run in child processes,
+// which are copies of the program.
+//
 // ARCHITECTURE.md walks through a job's life with a link to the code at each step.
 //
 // This package must not contain what the HTTP API or the command line could not do as well: the use cases are in

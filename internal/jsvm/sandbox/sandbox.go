@@ -73,7 +73,7 @@ func (c Config) validate() error {
 	case c.Children < 1 || c.PerPrefix < 1:
 		return fmt.Errorf("sandbox: expected Children and PerPrefix to be positive, got %d and %d", c.Children, c.PerPrefix)
 	case !hasMain.Load():
-		return errors.New("sandbox: this program does not call the sandbox's Main first in main, so a copy of it would not serve as a child: call it, or run cells in-process")
+		return errors.New("sandbox: this program does not call SandboxMain first in main, so a copy of it would not serve as a child: call statek.SandboxMain there, or run cells in-process")
 	}
 	return nil
 }
