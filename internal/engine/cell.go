@@ -200,18 +200,14 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 		return d.sleep(ctx, hash)
 	}
 	d.idle()
+	if res, ok := poll(d.results); ok {
+		err := d.take(res)
+		return d.takeReady(), false, err
+	}
 	select {
 	case res := <-d.results:
-		d.inflight--
-		if res.err != nil {
-			return nil, false, res.err
-		}
-		if res.settled != nil {
-			if _, err := d.apply(*res.settled); err != nil {
-				return nil, false, err
-			}
-		}
-		return d.takeReady(), false, nil
+		err := d.take(res)
+		return d.takeReady(), false, err
 	case <-d.rung:
 		if err := d.clearRungAndRead(ctx); err != nil {
 			return nil, false, err
@@ -223,6 +219,16 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	case <-ctx.Done():
 		return nil, false, context.Cause(ctx)
 	}
+}
+
+// take applies the result of a performed call.
+func (d *drive) take(res result) error {
+	d.inflight--
+	if res.err != nil || res.settled == nil {
+		return res.err
+	}
+	_, err := d.apply(*res.settled)
+	return err
 }
 
 func (r *run) takeReady() *jobs.CallSettled {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,7 +26,7 @@ type run struct {
 	catalog Catalog
 
 	// mu guards the job and its buffer: tool transactions settle their calls from their own goroutines.
-	mu     sync.Mutex
+	mu     turn
 	job    jobs.Job
 	buffer jobs.Commit        // applied, not committed
 	log    []jobs.Entry       // the open cell, recorded and buffered
@@ -44,7 +43,7 @@ type run struct {
 
 func newRun(e *Engine, rec jobs.Record) *run {
 	return &run{
-		Engine: e, rec: rec, job: rec.State, rung: make(chan struct{}, 1), left: make(chan struct{}), expel: func() {}, idle: func() {},
+		Engine: e, rec: rec, job: rec.State, mu: newTurn(), rung: make(chan struct{}, 1), left: make(chan struct{}), expel: func() {}, idle: func() {},
 		pocket: map[int64]bool{},
 	}
 }

@@ -1,0 +1,2 @@
+// Package sim must not be used by anything but tests.
+package sim
