@@ -245,7 +245,7 @@ func (r *run) takeReady() *jobs.CallSettled {
 // sleep puts the job to rest: only waits are open. New waits are looked at once before it is given up.
 func (d *drive) sleep(ctx context.Context, hash string) (*jobs.CallSettled, bool, error) {
 	d.mu.Lock()
-	waits := slices.Clone(d.buffer.Waits)
+	waits := slices.Concat(d.untried, d.buffer.Waits) // a tool of the same drain may have registered them with its commit
 	on := openNames(d.job.Cell)
 	why := d.describe(d.job.Cell)
 	asleep := d.job.Status == jobs.Suspended
@@ -261,6 +261,7 @@ func (d *drive) sleep(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	if err != nil || released {
 		return nil, released, err
 	}
+	d.untried = nil
 	if mayBeReady {
 		if err := d.Waits.TryNow(ctx, waits...); err != nil {
 			d.complain(ctx, "looking at new waits failed; the next tick does it", d.rec.Job, err)

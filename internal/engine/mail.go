@@ -24,6 +24,16 @@ func (r *run) readMail(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.openAll(ctx, mail); err != nil {
+		return err
+	}
+	if r.kept && r.job.Cell == nil {
+		return r.openAll(ctx, mail) // what was left for the cell, before something later ended it
+	}
+	return nil
+}
+
+func (r *run) openAll(ctx context.Context, mail []jobs.Mail) error {
 	r.kept = false
 	for _, m := range mail {
 		if r.pocket[m.ID] || r.isDiscarded(m.ID) {

@@ -36,7 +36,8 @@ type run struct {
 	// live: a VM runs the open cell, and has been given the first delivered results of its log.
 	live      bool
 	delivered int
-	discards  []discard // values that nobody will see, not recorded yet
+	discards  []discard       // values that nobody will see, not recorded yet
+	untried   []temporal.Spec // waits of the open cell that a commit has registered, and that have not been looked at
 	vars      map[string]jobs.Variable
 	reply     *jobs.ModelReplied
 }
@@ -209,7 +210,7 @@ func (r *run) follow(e jobs.Entry, cell int) {
 	}
 	if cell > 0 && r.job.Cell == nil {
 		r.leaveBehind(cell)
-		r.log, r.ready = nil, nil
+		r.log, r.ready, r.untried = nil, nil, nil
 		r.buffer.Withdraw = append(r.buffer.Withdraw, temporal.Withdrawal{Cell: cell})
 	}
 }
@@ -275,6 +276,7 @@ func (r *run) emptied() {
 			r.Near(*w.Due)
 		}
 	}
+	r.untried = append(r.untried, r.buffer.Waits...)
 	r.buffer = jobs.Commit{}
 	clear(r.pocket)
 }

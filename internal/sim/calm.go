@@ -47,7 +47,7 @@ func (w *world) calm() {
 		}
 	}
 	for _, id := range w.ids {
-		if plan := w.plans[id]; w.db.Look(id).Status == jobs.Paused && w.db.Look(id).Mail == 0 {
+		if plan, v := w.plans[id], w.db.Look(id); v.Status == jobs.Paused && v.Owner == noWorker {
 			plan.resumed++
 			w.put(id, "resume")
 			return

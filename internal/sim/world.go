@@ -203,6 +203,13 @@ func (w *world) run() {
 	if w.err == nil {
 		w.fail(w.verdict())
 	}
+	if w.err != nil {
+		for _, id := range w.ids {
+			if w.plans[id].submitted {
+				w.history(id)
+			}
+		}
+	}
 	w.demolish()
 }
 
@@ -274,4 +281,17 @@ func (w *world) job(id jobs.ID) string {
 func (w *world) text(what string) json.RawMessage {
 	w.texts++
 	return json.RawMessage(fmt.Sprintf("%q", fmt.Sprint(what, w.texts)))
+}
+
+// history shows a job's history, for the trace of a failure.
+func (w *world) history(id jobs.ID) {
+	entries, err := w.db.History(id)
+	if err != nil {
+		w.tell("%v", err)
+	}
+	for _, e := range entries {
+		text, _ := jobs.Encode(e.Event)
+		w.tell("   %d %s %d/%d %.300s", e.Seq, e.Event.Kind(), e.Cell, e.Call, text)
+	}
+	w.tell("  %s: %+v", w.job(id), w.db.Look(id))
 }

@@ -78,10 +78,10 @@ func (w *Waits) evaluate(ctx context.Context, group int64, sweeping bool) (round
 		round.Looks++
 		round.Served += l.eval.Served
 		round.Caught += l.caught
-		round.soon(l.decision.Retry)
 		if l.decision.Again {
 			continue
 		}
+		round.soon(l.decision.Retry)
 		// After the commit: whoever found the group taken while this look ran has left a check.
 		owed, err := w.q.WaitCheckOwed(ctx, group)
 		if err != nil || !owed {

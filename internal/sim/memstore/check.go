@@ -115,6 +115,7 @@ type View struct {
 	Owner    uuid.UUID
 	Epoch    int64
 	Mail     int
+	Kinds    string // of mail
 	Waits    int
 	Sleeping string // what it is blocked on
 }
@@ -128,6 +129,7 @@ func (db *DB) Look(id jobs.ID) View {
 	for _, l := range db.mail {
 		if l.job == id {
 			v.Mail++
+			v.Kinds += l.mail.Kind + " "
 		}
 	}
 	for _, w := range db.waits {

@@ -150,7 +150,7 @@ func (db *DB) hasWork(id jobs.ID, j *job, horizon time.Time) bool {
 		return true
 	}
 	return slices.ContainsFunc(db.mail, func(l *letter) bool {
-		unasked := l.mail.Kind == "message" && j.status == jobs.Suspended && !asksForMessage(j.blocked)
+		unasked := l.mail.Kind == "message" && (j.status == jobs.Paused || j.status == jobs.Suspended && !asksForMessage(j.blocked))
 		return l.job == id && !unasked && l.mail.At.Before(horizon)
 	})
 }
