@@ -25,7 +25,9 @@ func (w *world) heal() {
 
 // calm lets everybody go on, and time pass when nobody can.
 func (w *world) calm() {
-	w.replace()
+	if w.replace() {
+		return
+	}
 	if len(w.parked) > 0 {
 		w.release(w.parked[0])
 		return

@@ -51,7 +51,9 @@ func (w *world) skew() time.Duration {
 
 // stir makes one thing happen.
 func (w *world) stir() {
-	w.replace()
+	if w.replace() {
+		return
+	}
 	free := w.free()
 	switch r := w.rng.IntN(100); {
 	case r < 64 && len(free) > 0:
@@ -67,13 +69,15 @@ func (w *world) stir() {
 	}
 }
 
-// replace starts new processes where old ones are over.
-func (w *world) replace() {
+// replace starts a new process where an old one is over.
+func (w *world) replace() bool {
 	for i, p := range w.slots {
 		if p.over || p.dead {
 			w.start(i)
+			return true
 		}
 	}
+	return false
 }
 
 // free are those who wait and whose process is not stopped.

@@ -10,7 +10,7 @@ limit sqlc.arg(max_rows)::integer;
 -- name: HistoryOfCell :many
 select seq, kind, cell, call, at, payload
 from statek.history
-where job_id = $1 and seq >= sqlc.arg(since) and cell = $2 and kind in ('cell_started', 'call_issued', 'call_settled', 'console', 'suspended')
+where job_id = $1 and seq >= sqlc.arg(since) and cell = $2 and kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
 order by seq;
 
 -- What the model may be shown.

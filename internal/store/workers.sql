@@ -62,13 +62,13 @@ select s.job_id
 from statek.job_state s, horizon h
 where s.owner is null and s.parked_on is null and s.wake_at is null
   and s.status in ('READY', 'WARMING_UP', 'STARTED') and s.changed_at < h.at
-union -- mail, except messages that a sleeping cell has not asked for
+union -- mail, except messages that a sleeping or paused cell has not asked for
 select m.job_id
 from statek.mailbox m
 join statek.job_state s on s.job_id = m.job_id
 cross join horizon h
 where s.owner is null and s.parked_on is null and m.created_at < h.at
-  and (m.kind <> 'message' or s.status <> 'SUSPENDED' or s.blocked_on like '%message%')
+  and (m.kind <> 'message' or s.status not in ('SUSPENDED', 'PAUSED') or s.blocked_on like '%message%')
 limit sqlc.arg(max_jobs)::integer
 )
 select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing from stray;

@@ -157,7 +157,7 @@ func (q *Queries) HistoryLastReply(ctx context.Context, jobID uuid.UUID) (Histor
 const HistoryOfCell = `-- name: HistoryOfCell :many
 select seq, kind, cell, call, at, payload
 from statek.history
-where job_id = $1 and seq >= $3 and cell = $2 and kind in ('cell_started', 'call_issued', 'call_settled', 'console', 'suspended')
+where job_id = $1 and seq >= $3 and cell = $2 and kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
 order by seq
 `
 
