@@ -27,8 +27,8 @@ func (r *run) readMail(ctx context.Context) error {
 	if err := r.openAll(ctx, mail); err != nil {
 		return err
 	}
-	if r.kept && r.job.Cell == nil {
-		return r.openAll(ctx, mail) // what was left for the cell, before something later ended it
+	if r.kept {
+		return r.openAll(ctx, mail) // what was left for the cell, before something later ended it or its message()
 	}
 	return nil
 }
