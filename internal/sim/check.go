@@ -51,11 +51,14 @@ func (w *world) verdict() error {
 		if err != nil {
 			return err
 		}
-		l := ledger{w: w, id: id, calls: map[[2]int]jobs.CallIssued{}, notes: recorded, claims: claims, said: map[string]int{}, facts: map[string]int{}}
+		l := ledger{w: w, gone: map[[2]int]bool{}, id: id, calls: map[[2]int]jobs.CallIssued{}, notes: recorded, claims: claims, said: map[string]int{}, facts: map[string]int{}}
 		for _, e := range entries {
 			if err := l.read(e); err != nil {
 				return fmt.Errorf("%s: %w", w.job(id), err)
 			}
+		}
+		if err := l.unseen(); err != nil {
+			return fmt.Errorf("%s: %w", w.job(id), err)
 		}
 		for _, text := range w.said[id] {
 			if l.said[text] != 1 {
@@ -103,7 +106,9 @@ type ledger struct {
 	calls  map[[2]int]jobs.CallIssued
 	notes  map[string]int
 	claims map[int64]map[string]bool
-	said   map[string]int // messages
+	said   map[string]int  // messages
+	given  [][2]int        // waits that have got a value
+	gone   map[[2]int]bool // … that was discarded
 	facts  map[string]int
 }
 
@@ -133,6 +138,9 @@ func (l *ledger) read(e jobs.Entry) error {
 
 // settled follows a value that a call has got.
 func (l *ledger) settled(cell int, ev jobs.CallSettled) error {
+	if l.calls[[2]int{cell, ev.Call}].Class == jobs.Wait {
+		l.given = append(l.given, [2]int{cell, ev.Call})
+	}
 	switch ev.Name {
 	case "note":
 		var args []string
@@ -177,6 +185,7 @@ func (l *ledger) claim(value json.RawMessage, cell, call int, back bool) error {
 
 // discarded follows a value that no code has seen. One that was never given to a call is new here.
 func (l *ledger) discarded(ev jobs.ValueDiscarded) error {
+	l.gone[[2]int{ev.Cell, ev.Call}] = true
 	switch {
 	case ev.Name == "event" && l.calls[[2]int{ev.Cell, ev.Call}].Name == "":
 		return l.heard(ev.Value)
@@ -186,4 +195,18 @@ func (l *ledger) discarded(ev jobs.ValueDiscarded) error {
 		return fmt.Errorf("call %d of cell %d: the value %s was not given back: %q", ev.Call, ev.Cell, ev.Value, ev.Release)
 	}
 	return l.claim(ev.Value, ev.Cell, ev.Call, true)
+}
+
+// unseen finds a value that was given to a wait, and that neither code has seen nor a record says so. Sleeps give none.
+func (l *ledger) unseen() error {
+	if l.w.Machine != nil {
+		return nil // only the small machine tells what it was given
+	}
+	for _, at := range l.given {
+		name := l.calls[at].Name
+		if name != "sleep" && !l.gone[at] && l.w.seen[[3]int{l.w.plans[l.id].n, at[0], at[1]}] == 0 {
+			return fmt.Errorf("the value of call %d of cell %d, %s, is neither seen nor discarded", at[1], at[0], name)
+		}
+	}
+	return nil
 }

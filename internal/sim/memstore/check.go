@@ -47,22 +47,27 @@ func (db *DB) Check() error {
 	return nil
 }
 
+// checkFold folds what is new of a history.
 func (db *DB) checkFold(id jobs.ID) error {
 	j := db.jobs[id]
-	entries, err := j.entries(func(row) bool { return true })
+	entries, err := j.entries(func(r row) bool { return r.seq > j.folded.Seq })
 	if err != nil {
 		return err
 	}
-	state, err := jobs.Fold(entries)
-	if err != nil {
-		return fmt.Errorf("job %s: %w", id, err)
+	for _, e := range entries {
+		if e.Seq != j.folded.Seq+1 {
+			return fmt.Errorf("job %s: row %d of its history follows row %d", id, e.Seq, j.folded.Seq)
+		}
+		if j.folded, _, err = jobs.Step(j.folded, e.Event, e.At); err != nil {
+			return fmt.Errorf("job %s: row %d: %w", id, e.Seq, err)
+		}
 	}
-	core, err := json.Marshal(state)
+	core, err := json.Marshal(j.folded)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(core, j.core) {
-		return fmt.Errorf("job %s is %s, and its history folds to %s", id, j.core, core)
+	if !bytes.Equal(core, j.core) || len(j.history) != int(j.seq) {
+		return fmt.Errorf("job %s is %s, and its history of %d rows folds to %s", id, j.core, len(j.history), core)
 	}
 	return nil
 }

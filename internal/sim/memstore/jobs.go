@@ -28,8 +28,9 @@ type job struct {
 	changed  time.Time
 	history  []row
 	vars     map[string]jobs.Variable
-	consumed int // mailbox rows, by commits
-	received int // … put
+	folded   jobs.Job // of history, as far as it was checked
+	consumed int      // mailbox rows, by commits
+	received int      // … put
 }
 
 type row struct {

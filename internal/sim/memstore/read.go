@@ -78,7 +78,9 @@ var (
 
 // CellHistory implements engine.Jobs.
 func (s *Session) CellHistory(ctx context.Context, id jobs.ID, cell int, since int64) ([]jobs.Entry, error) {
-	return s.read(ctx, "cell", id, func(r row) bool { return r.cell == cell && r.seq >= since && slices.Contains(replayed, r.kind) })
+	return s.read(ctx, "cell", id, func(r row) bool {
+		return r.cell == cell && r.seq >= since && slices.Contains(replayed, r.kind) && (!s.Bugs.ForgetJoins || r.kind != "waits_joined")
+	})
 }
 
 // ModelHistory implements engine.Jobs.

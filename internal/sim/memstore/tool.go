@@ -92,11 +92,15 @@ func (s *Session) settled(ctx context.Context, t Txn, settle func() (jobs.Commit
 		return err
 	}
 	err = s.do(ctx, t, func() error {
-		_, err := s.commit(c)
-		if err == nil {
-			effects()
+		if _, err := s.commit(c); err != nil {
+			return err
 		}
-		return err
+		effects()
+		if c.State.Status == jobs.Done {
+			w := s.write("job:" + c.Job.String())
+			s.publish(&w)
+		}
+		return nil
 	})
 	ended(err)
 	return err
