@@ -111,11 +111,10 @@ func (r *run) giveBack(ctx context.Context) error {
 func (r *run) identify(ctx context.Context, d *temporal.Discard) error {
 	r.mu.Lock()
 	log := r.log
-	if c := r.job.Cell; c == nil || c.Number != d.Cell {
-		log = nil
-	}
+	c := r.job.Cell
+	whole := c != nil && c.Number == d.Cell && r.logged() // else it holds no more than what this run has applied
 	r.mu.Unlock()
-	if log == nil {
+	if !whole {
 		var err error
 		if log, err = r.Jobs.CellHistory(ctx, r.rec.Job, d.Cell, 0); err != nil {
 			return err

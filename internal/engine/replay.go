@@ -27,10 +27,8 @@ func (r *run) loadCell(ctx context.Context) error {
 
 // loadLog reads the history of the open cell, when this run has not started it.
 func (r *run) loadLog(ctx context.Context) error {
-	if len(r.log) > 0 {
-		if _, ok := r.log[0].Event.(jobs.CellStarted); ok {
-			return nil
-		}
+	if r.logged() {
+		return nil
 	}
 	recorded, err := r.Jobs.CellHistory(ctx, r.rec.Job, r.job.Cell.Number, r.job.Cell.Since)
 	if err != nil {
@@ -38,10 +36,19 @@ func (r *run) loadLog(ctx context.Context) error {
 	}
 	// What this run has already applied (mail that settled waits) comes after what is in the database.
 	r.log = append(recorded, r.log...)
-	if _, ok := r.log[0].Event.(jobs.CellStarted); !ok {
+	if !r.logged() {
 		return fmt.Errorf("engine: job %s: cell %d has no start in history", r.rec.Job, r.job.Cell.Number)
 	}
 	return nil
+}
+
+// logged reports whether the log is the open cell's from its start.
+func (r *run) logged() bool {
+	if len(r.log) == 0 {
+		return false
+	}
+	_, ok := r.log[0].Event.(jobs.CellStarted)
+	return ok
 }
 
 // replay opens a VM and brings it to where history ends.

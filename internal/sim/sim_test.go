@@ -87,7 +87,7 @@ func TestBrokenStoresAreFound(t *testing.T) {
 	const most = 600
 	for name, bugs := range map[string]memstore.Bugs{
 		"a zombie's commit is written":                   {NoFence: true},
-		"a ring is lost when the job is rung already":    {LoseRings: true},
+		"a ring is lost when the job seems rung already": {LoseRings: true},
 		"a job is released although it was rung":         {ReleaseAnyway: true},
 		"mail is consumed when it is read":               {EatMail: true},
 		"a look trusts a snapshot older than its wait":   {TrustFirstLook: true},

@@ -23,6 +23,7 @@ type job struct {
 	owner    uuid.UUID
 	from     uuid.UUID // the dead worker that it was taken from
 	rung     bool
+	wasRung  bool // to those whose snapshot is older than the last acknowledgement
 	wake     time.Time
 	blocked  string
 	changed  time.Time
@@ -250,7 +251,7 @@ func (s *Session) Release(ctx context.Context, h jobs.Hold) (released bool, err 
 func (s *Session) ClearRung(ctx context.Context, h jobs.Hold) error {
 	return s.do(ctx, Txn{Name: "clear", Job: h.Job}, func() error {
 		if j := s.held(h); j != nil {
-			j.rung = false
+			j.rung, j.wasRung = false, j.rung
 		}
 		return nil
 	})

@@ -48,7 +48,7 @@ type DB struct {
 // Bugs are ways in which a store can be wrong.
 type Bugs struct {
 	NoFence            bool // commits are not fenced
-	LoseRings          bool // a ring is dropped when the job is rung already
+	LoseRings          bool // a ring is dropped when the ringer's snapshot, which may be old, has the job rung already
 	ReleaseAnyway      bool // a release does not look at rung
 	EatMail            bool // reading the mailbox empties it
 	TrustFirstLook     bool // a look settles a registration although older writers run

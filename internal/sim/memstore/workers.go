@@ -35,7 +35,8 @@ func (db *DB) alive(id uuid.UUID) bool {
 
 // ring neither reads nor writes the job.
 func (db *DB) ring(id jobs.ID) {
-	if db.Bugs.LoseRings && db.jobs[id].rung {
+	if j := db.jobs[id]; db.Bugs.LoseRings && j.wasRung {
+		j.wasRung = false
 		return
 	}
 	db.bells = append(db.bells, Doorbell{id, db.now()})
