@@ -24,16 +24,26 @@ func (r *run) readMail(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.openAll(ctx, mail); err != nil {
-		return err
-	}
-	if r.kept {
-		return r.openAll(ctx, mail) // what was left for the cell, before something later ended it or its message()
-	}
-	return nil
+	return r.openLocked(ctx, mail)
 }
 
+// openAll applies what the claim has found in the mailbox.
 func (r *run) openAll(ctx context.Context, mail []jobs.Mail) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.openLocked(ctx, mail)
+}
+
+// openLocked applies the rows in their order; then again what was left for the cell, before something later ended it or
+// its message().
+func (r *run) openLocked(ctx context.Context, mail []jobs.Mail) error {
+	if err := r.openEach(ctx, mail); err != nil || !r.kept {
+		return err
+	}
+	return r.openEach(ctx, mail)
+}
+
+func (r *run) openEach(ctx context.Context, mail []jobs.Mail) error {
 	r.kept = false
 	for _, m := range mail {
 		if r.pocket[m.ID] || r.isDiscarded(m.ID) {

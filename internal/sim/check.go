@@ -57,6 +57,9 @@ func (w *world) verdict() error {
 				return fmt.Errorf("%s: %w", w.job(id), err)
 			}
 		}
+		if v := w.db.Look(id); v.Waits > 0 {
+			return fmt.Errorf("%s has ended and still waits %d times", w.job(id), v.Waits)
+		}
 		if err := l.unseen(); err != nil {
 			return fmt.Errorf("%s: %w", w.job(id), err)
 		}

@@ -24,6 +24,10 @@ type Store struct {
 	q     *db.Queries
 	bell  Bell
 	Waits *Waits
+
+	claims  *merger[*claimOp]
+	commits *merger[*commitOp]
+	tools   *merger[*toolOp]
 }
 
 // Bell is told, after a commit, what happened in it: that somebody was rung, and which job changed. It must
@@ -40,7 +44,11 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	}
 	waits := NewWaits(pool, now)
 	waits.Rang = bell.Rang
-	return &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
+	s := &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
+	s.claims = &merger[*claimOp]{run: s.claimMany, most: 64, lanes: 1}
+	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64, lanes: 2}
+	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64, lanes: 2}
+	return s
 }
 
 type silent struct{}

@@ -26,7 +26,7 @@ type job struct {
 	wasRung  bool // to those whose snapshot is older than the last acknowledgement
 	wake     time.Time
 	blocked  string
-	changed  time.Time
+	freed    time.Time // since when nobody owns it
 	history  []row
 	vars     map[string]jobs.Variable
 	folded   jobs.Job // of history, as far as it was checked
@@ -50,7 +50,7 @@ func (s *Session) Submit(ctx context.Context, id jobs.ID, spec jobs.Spec, ev job
 		if err != nil {
 			return err
 		}
-		j := &job{spec: spec, status: state.Status, vars: map[string]jobs.Variable{}, wake: state.Wake(), changed: s.DB.now()}
+		j := &job{spec: spec, status: state.Status, vars: map[string]jobs.Variable{}, wake: state.Wake(), freed: s.DB.now()}
 		j.spec.CreatedAt = at
 		if j.core, err = json.Marshal(state); err != nil {
 			return err
@@ -69,45 +69,42 @@ func (s *Session) Submit(ctx context.Context, id jobs.ID, spec jobs.Spec, ev job
 	})
 }
 
-// Claim implements engine.Jobs: the claim, and what it loads in a later snapshot.
-func (s *Session) Claim(ctx context.Context, id jobs.ID, worker uuid.UUID, held bool) (jobs.Record, bool, error) {
-	var claimed bool
-	var epoch int64
-	var previous uuid.UUID
-	err := s.do(ctx, Txn{Name: "claim", Job: id}, func() error {
+// Claim implements engine.Jobs.
+func (s *Session) Claim(ctx context.Context, id jobs.ID, worker uuid.UUID, held bool) (rec jobs.Record, claimed bool, err error) {
+	err = s.do(ctx, Txn{Name: "claim", Job: id}, func() error {
 		j, ok := s.jobs[id]
 		if !ok {
 			return fmt.Errorf("claim job %s: %w", id, ErrNotFound)
 		}
-		if j.owner == uuid.Nil || !s.alive(j.owner) || j.owner == worker && !held {
-			previous = j.owner
-			if previous == uuid.Nil {
-				previous = j.from
-			}
-			j.epoch++
-			j.owner, j.from, j.rung = worker, uuid.Nil, false
-			claimed, epoch = true, j.epoch
+		if claimed = j.owner == uuid.Nil || !s.alive(j.owner) || j.owner == worker && !held; !claimed {
+			j.rung = true
 			return nil
 		}
-		j.rung = true
-		return nil
+		if rec.Previous = j.owner; j.owner == uuid.Nil {
+			rec.Previous = j.from
+		}
+		j.epoch++
+		j.owner, j.from, j.rung = worker, uuid.Nil, false
+		return s.load(id, &rec)
 	})
 	if err != nil || !claimed {
 		return jobs.Record{}, false, err
 	}
-	rec := jobs.Record{Previous: previous}
-	err = s.do(ctx, Txn{Name: "load", Job: id}, func() error {
-		j := s.jobs[id]
-		if j.epoch != epoch || j.owner != worker {
-			return fmt.Errorf("load job %s: %w", id, jobs.ErrFenced)
-		}
-		rec.Hold, rec.Spec = jobs.Hold{Job: id, Epoch: j.epoch, Owner: j.owner}, j.spec
-		return json.Unmarshal(j.core, &rec.State)
-	})
-	if err != nil {
-		return jobs.Record{}, false, err
-	}
 	return rec, true, nil
+}
+
+// load reads what a claim answers with.
+func (s *Session) load(id jobs.ID, rec *jobs.Record) (err error) {
+	j := s.jobs[id]
+	rec.Hold, rec.Spec = jobs.Hold{Job: id, Epoch: j.epoch, Owner: j.owner}, j.spec
+	if err := json.Unmarshal(j.core, &rec.State); err != nil {
+		return err
+	}
+	rec.Mail, rec.Variables = s.mailOf(id), j.variables()
+	if rec.State.Status == jobs.Suspended {
+		rec.Open, err = j.entries(s.replays(rec.State.Cell.Number, rec.State.Cell.Since))
+	}
+	return err
 }
 
 // Commit implements engine.Jobs. The end of a job probes for those who wait for it before it commits.
@@ -152,7 +149,7 @@ func (s *Session) commit(c jobs.Commit) (released bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	j.core, j.status, j.outcome, j.blocked, j.changed, j.wake = core, c.State.Status, c.State.Outcome, c.BlockedOn, s.DB.now(), time.Time{}
+	j.core, j.status, j.outcome, j.blocked, j.wake = core, c.State.Status, c.State.Outcome, c.BlockedOn, time.Time{}
 	if c.Release || c.HandOver {
 		j.wake = c.State.Wake()
 	}
@@ -227,13 +224,13 @@ func (s *Session) release(h jobs.Hold) bool {
 	if j == nil || j.rung && !s.Bugs.ReleaseAnyway {
 		return false
 	}
-	j.owner = uuid.Nil
+	j.owner, j.freed = uuid.Nil, s.DB.now()
 	return true
 }
 
 func (s *Session) handOver(h jobs.Hold) {
 	if j := s.held(h); j != nil {
-		j.owner, j.rung = uuid.Nil, false
+		j.owner, j.rung, j.freed = uuid.Nil, false, s.DB.now()
 	}
 	s.ring(h.Job)
 }

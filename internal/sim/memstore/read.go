@@ -40,31 +40,31 @@ func (s *Session) Put(ctx context.Context, id jobs.ID, kind string, payload json
 func (s *Session) Mail(ctx context.Context, id jobs.ID) ([]jobs.Mail, error) {
 	var list []jobs.Mail
 	err := s.do(ctx, Txn{Name: "mail", Job: id}, func() error {
-		for _, l := range s.mail {
-			if l.job == id {
-				list = append(list, l.mail)
-			}
-		}
-		if s.Bugs.EatMail {
-			s.mail = slices.DeleteFunc(s.mail, func(l *letter) bool { return l.job == id })
-		}
+		list = s.mailOf(id)
 		return nil
 	})
 	return list, err
 }
 
-// Workspace implements engine.Jobs.
-func (s *Session) Workspace(ctx context.Context, id jobs.ID) ([]jobs.Variable, error) {
-	var list []jobs.Variable
-	err := s.do(ctx, Txn{Name: "workspace", Job: id}, func() error {
-		for _, name := range slices.Sorted(maps.Keys(s.jobs[id].vars)) {
-			v := s.jobs[id].vars[name]
-			v.Value = slices.Clone(v.Value)
-			list = append(list, v)
+func (db *DB) mailOf(id jobs.ID) (list []jobs.Mail) {
+	for _, l := range db.mail {
+		if l.job == id {
+			list = append(list, l.mail)
 		}
-		return nil
-	})
-	return list, err
+	}
+	if db.Bugs.EatMail {
+		db.mail = slices.DeleteFunc(db.mail, func(l *letter) bool { return l.job == id })
+	}
+	return list
+}
+
+func (j *job) variables() (list []jobs.Variable) {
+	for _, name := range slices.Sorted(maps.Keys(j.vars)) {
+		v := j.vars[name]
+		v.Value = slices.Clone(v.Value)
+		list = append(list, v)
+	}
+	return list
 }
 
 // Kinds of history rows that a replay and the model need.
@@ -78,9 +78,14 @@ var (
 
 // CellHistory implements engine.Jobs.
 func (s *Session) CellHistory(ctx context.Context, id jobs.ID, cell int, since int64) ([]jobs.Entry, error) {
-	return s.read(ctx, "cell", id, func(r row) bool {
-		return r.cell == cell && r.seq >= since && slices.Contains(replayed, r.kind) && (!s.Bugs.ForgetJoins || r.kind != "waits_joined")
-	})
+	return s.read(ctx, "cell", id, s.replays(cell, since))
+}
+
+// replays picks what a replay of a cell needs.
+func (db *DB) replays(cell int, since int64) func(row) bool {
+	return func(r row) bool {
+		return r.cell == cell && r.seq >= since && slices.Contains(replayed, r.kind) && (!db.Bugs.ForgetJoins || r.kind != "waits_joined")
+	}
 }
 
 // ModelHistory implements engine.Jobs.

@@ -120,7 +120,7 @@ func (s *Session) TakeOver(ctx context.Context) (n int, err error) {
 	orphaned := func(_ jobs.ID, j *job) bool { return j.owner != uuid.Nil && !s.alive(j.owner) }
 	return s.each(ctx, "take over", orphaned, func(id jobs.ID, j *job) {
 		j.epoch++
-		j.owner, j.from, j.rung = uuid.Nil, j.owner, false
+		j.owner, j.from, j.rung, j.freed = uuid.Nil, j.owner, false, s.DB.now()
 		if !s.Bugs.KeepOwner {
 			s.ring(id)
 		}
@@ -147,7 +147,7 @@ func (db *DB) hasWork(id jobs.ID, j *job, horizon time.Time) bool {
 	if j.owner != uuid.Nil {
 		return false
 	}
-	if j.wake.IsZero() && (j.status == jobs.Ready || j.status == jobs.WarmingUp || j.status == jobs.Started) && j.changed.Before(horizon) {
+	if j.wake.IsZero() && (j.status == jobs.Ready || j.status == jobs.WarmingUp || j.status == jobs.Started) && j.freed.Before(horizon) {
 		return true
 	}
 	return slices.ContainsFunc(db.mail, func(l *letter) bool {
