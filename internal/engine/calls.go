@@ -226,7 +226,9 @@ func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result 
 		}
 	}
 	switch {
-	case d.work.Err() != nil && errors.Is(context.Cause(d.work), errCellOver):
+	case errors.Is(err, jobs.ErrUnknownOutcome), errors.Is(err, jobs.ErrFenced):
+		return result{err: err} // also when the cell is over: what history says now is not known here
+	case errors.Is(err, errCellOver), d.work.Err() != nil && errors.Is(context.Cause(d.work), errCellOver):
 		return d.cancelled(p)
 	case d.concurrent(err):
 		ev := d.settled(p, nil, &jobs.Fault{Name: "SQLError", Code: "40001", Message: fmt.Sprintf(
@@ -241,6 +243,10 @@ func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result 
 // commit has ended, so that commit order is the order of events.
 func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
 	d.mu.Lock()
+	if c := d.job.Cell; c == nil || c.Number != d.number {
+		d.mu.Unlock()
+		return jobs.Commit{}, nil, errCellOver // mail has ended it, and is about to stop its calls
+	}
 	job, entries, log, ready := d.job, len(d.buffer.Entries), len(d.log), len(d.ready)
 	if _, err := d.applyLocked(d.settled(p, value, f)); err != nil {
 		d.mu.Unlock()

@@ -69,9 +69,14 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 	}
 	work, stop := context.WithCancelCause(ctx)
 	d := &drive{run: r, number: r.job.Cell.Number, results: make(chan result, maxPending), work: work, stop: stop}
-	defer d.wg.Wait()
-	defer stop(errCellOver)
-	defer func() { d.live, d.delivered = false, 0 }()
+	defer func() {
+		stop(errCellOver)
+		d.wg.Wait()
+		d.live, d.delivered = false, 0
+		if lost := d.unheard(); lost != nil {
+			next, released, err = nil, false, lost
+		}
+	}()
 	step, err := d.replay(ctx)
 	if d.vm != nil {
 		defer d.vm.Close()
@@ -90,6 +95,17 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 		}})
 	}
 	return next, false, err
+}
+
+// unheard is the failure of a call that nobody has waited for any more, because mail has ended or paused the cell: a commit
+// whose outcome is unknown ends the run all the same.
+func (d *drive) unheard() error {
+	for {
+		res, ok := poll(d.results)
+		if !ok || res.err != nil {
+			return res.err
+		}
+	}
 }
 
 // loop performs what the cell asks for and delivers results, one at a time, until the cell ends or sleeps.

@@ -34,7 +34,7 @@ func drawFaults(rng *rand.Rand) faults {
 		return faults{twice: upTo(20)}
 	}
 	return faults{
-		before: upTo(5), after: upTo(5), race: upTo(10), crash: upTo(4), pause: upTo(3), stop: upTo(2), loseRing: upTo(10),
+		before: upTo(5), after: upTo(5), race: upTo(10), crash: upTo(4), pause: upTo(8), stop: upTo(2), loseRing: upTo(10),
 		twice: upTo(20), model: upTo(30), skew: rng.IntN(2) == 0,
 	}
 }
@@ -56,13 +56,13 @@ func (w *world) stir() {
 	}
 	free := w.free()
 	switch r := w.rng.IntN(100); {
-	case r < 64 && len(free) > 0:
+	case r < 68 && len(free) > 0:
 		w.release(free[w.rng.IntN(len(free))])
-	case r < 76:
+	case r < 82:
 		w.deliver()
-	case r < 86:
+	case r < 88:
 		w.advance()
-	case r < 96:
+	case r < 97:
 		w.intrude()
 	default:
 		w.disturb()
@@ -196,7 +196,10 @@ func (w *world) deliver() {
 
 // advance lets time pass.
 func (w *world) advance() {
-	d := []time.Duration{time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, 1100 * time.Millisecond, 6 * time.Second}[w.rng.IntN(5)]
+	d := 6 * time.Second
+	if i := w.rng.IntN(12); i < 11 {
+		d = []time.Duration{time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, 1100 * time.Millisecond}[i%4]
+	}
 	w.tell("%s pass", d)
 	w.sleep(d)
 }
@@ -286,6 +289,8 @@ func (w *world) someone(name string, do func(context.Context, *memstore.Session)
 func (w *world) disturb() {
 	p := w.slots[w.rng.IntN(len(w.slots))]
 	switch {
+	case p.paused && w.rng.IntN(2) == 0:
+		w.others()
 	case p.paused:
 		w.tell("%s goes on", p.name)
 		p.paused = false
@@ -301,6 +306,24 @@ func (w *world) disturb() {
 	case w.chance(w.faults.crash * 10):
 		w.tell("%s is killed", p.name)
 		w.crash(p)
+	}
+}
+
+// others live on for a while without those that are stopped: long enough to take their jobs over.
+func (w *world) others() {
+	w.tell("the others go on for a while")
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end) && w.settled(); { //nolint:forbidigo // the bubble's clock
+		free := w.free()
+		switch {
+		case w.replace():
+		case len(free) > 0:
+			w.release(free[w.rng.IntN(len(free))])
+		case w.rng.IntN(2) == 0 && len(w.db.Doorbells()) > 0:
+			w.deliver()
+		default:
+			w.tell("500ms pass")
+			w.sleep(500 * time.Millisecond)
+		}
 	}
 }
 
