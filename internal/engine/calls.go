@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -243,9 +244,9 @@ func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result 
 // commit has ended, so that commit order is the order of events.
 func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
 	d.mu.Lock()
-	if c := d.job.Cell; c == nil || c.Number != d.number {
-		d.mu.Unlock()
-		return jobs.Commit{}, nil, errCellOver // mail has ended it, and is about to stop its calls
+	if c := d.job.Cell; d.lost != nil || c == nil || c.Number != d.number {
+		defer d.mu.Unlock()
+		return jobs.Commit{}, nil, cmp.Or(d.lost, errCellOver) // mail has ended it, and is about to stop its calls
 	}
 	job, entries, log, ready := d.job, len(d.buffer.Entries), len(d.log), len(d.ready)
 	if _, err := d.applyLocked(d.settled(p, value, f)); err != nil {
@@ -254,8 +255,7 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault)
 	}
 	ended := func(err error) {
 		defer d.mu.Unlock()
-		if err == nil {
-			d.emptied()
+		if d.committed(err) == nil {
 			return
 		}
 		d.job, d.buffer.Entries = job, d.buffer.Entries[:entries]

@@ -73,8 +73,8 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 		stop(errCellOver)
 		d.wg.Wait()
 		d.live, d.delivered = false, 0
-		if lost := d.unheard(); lost != nil {
-			next, released, err = nil, false, lost
+		if err == nil {
+			err = d.unheard()
 		}
 	}()
 	step, err := d.replay(ctx)
@@ -102,7 +102,10 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 func (d *drive) unheard() error {
 	for {
 		res, ok := poll(d.results)
-		if !ok || res.err != nil {
+		if !ok {
+			return d.lost
+		}
+		if res.err != nil && d.lost == nil {
 			return res.err
 		}
 	}

@@ -155,6 +155,10 @@ func (r *run) recordDiscards(list []discard, outcomes []string) error {
 // commitDiscards hands out the buffer with the records as a commit. The lock is held until it has ended.
 func (r *run) commitDiscards(list []discard, outcomes []string) (jobs.Commit, func(error), error) {
 	r.mu.Lock()
+	if r.lost != nil {
+		defer r.mu.Unlock()
+		return jobs.Commit{}, nil, r.lost
+	}
 	job, buffer, log, discards := r.job, r.buffer, len(r.log), r.discards
 	undo := func() {
 		for _, d := range list {
@@ -169,11 +173,9 @@ func (r *run) commitDiscards(list []discard, outcomes []string) (jobs.Commit, fu
 	}
 	ended := func(err error) {
 		defer r.mu.Unlock()
-		if err != nil {
+		if r.committed(err) != nil {
 			undo()
-			return
 		}
-		r.emptied()
 	}
 	return r.takeLocked(), ended, nil
 }

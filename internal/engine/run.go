@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type run struct {
 	ready  []jobs.CallSettled // settled, not delivered to the VM
 	pocket map[int64]bool     // mail that is in the buffer
 	kept   bool               // mail was left in the mailbox for the open cell
+	lost   error              // a commit whose outcome is unknown: nothing more may be written
 	// live: a VM runs the open cell, and has been given the first delivered results of its log.
 	live      bool
 	delivered int
@@ -244,16 +246,24 @@ func (r *run) flush(ctx context.Context, release bool) (released bool, err error
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.buffer.Entries) == 0 && !release {
-		return false, nil
+	if r.lost != nil || len(r.buffer.Entries) == 0 && !release {
+		return false, r.lost
 	}
 	c := r.takeLocked()
 	c.Release = release
-	if released, err = r.Jobs.Commit(ctx, c); err != nil {
-		return false, err
+	released, err = r.Jobs.Commit(ctx, c)
+	return released, r.committed(err)
+}
+
+// committed follows what became of a commit of the buffer.
+func (r *run) committed(err error) error {
+	switch {
+	case err == nil:
+		r.emptied()
+	case errors.Is(err, jobs.ErrUnknownOutcome):
+		r.lost = err
 	}
-	r.emptied()
-	return released, nil
+	return err
 }
 
 // takeLocked completes the buffer to a commit. The buffer is emptied when the commit has succeeded. Waits that
@@ -311,6 +321,9 @@ func (r *run) handOver(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.lost != nil {
+		return r.lost
+	}
 	c := r.takeLocked()
 	c.HandOver = true
 	_, err := r.Jobs.Commit(ctx, c)

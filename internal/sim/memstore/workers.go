@@ -207,3 +207,22 @@ func (db *DB) sorted() []jobs.ID { return slices.SortedFunc(maps.Keys(db.jobs), 
 func compare(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
 func asksForMessage(blocked string) bool { return strings.Contains(blocked, "message") }
+
+// Silence makes a worker's last beat an old one.
+func (db *DB) Silence(id uuid.UUID) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.workers[id].beat = db.now().Add(-time.Hour)
+}
+
+// Age makes everything about a job an hour old.
+func (db *DB) Age(id jobs.ID) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.jobs[id].freed = db.jobs[id].freed.Add(-time.Hour)
+	for _, l := range db.mail {
+		if l.job == id {
+			l.mail.At = l.mail.At.Add(-time.Hour)
+		}
+	}
+}
