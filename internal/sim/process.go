@@ -64,7 +64,8 @@ func (w *world) start(slot int) {
 	p.engine = engine.New(engine.Config{
 		Worker: p.id, Jobs: p.db, Library: p.db, SQL: p.db, Waits: p.db, Machine: w.machine, Providers: p.registry(),
 		GoTools: map[string]engine.GoTool{"ping": external{p, false}, "pingOnce": external{p, true}},
-		Logger:  slog.New(listener{p}), Now: now, Random: func() uint64 { return w.seed }, Near: func(at time.Time) { p.keeper.Near(at) },
+		Logger:  slog.New(listener{p}), Now: now, Random: func() uint64 { return w.seed },
+		Near:        func(at time.Time) { p.keeper.Near(at.Add(-p.offset)) }, // alarms go by the bubble's clock
 		Unavailable: memstore.Unavailable, Concurrent: memstore.Concurrent, ToolSlots: 1000, Places: 1000,
 		Limits: jsvm.Limits{},
 	}, stopping)
