@@ -41,7 +41,9 @@ type commitOp struct {
 
 // mergeable reports commits that lock nothing but what is their job's: waits and sets have groups in common, and two
 // batches could want them in different orders.
-func mergeable(c jobs.Commit) bool { return len(c.Waits)+len(c.Sets)+len(c.Withdraw) == 0 && !c.HandOver }
+func mergeable(c jobs.Commit) bool {
+	return len(c.Waits)+len(c.Sets)+len(c.Withdraw) == 0 && !c.HandOver
+}
 
 // commitMany writes commits of different jobs in one transaction, in the order of their ids. When the server refuses
 // one of them nothing is written, and each is tried alone.
@@ -97,7 +99,7 @@ func (s *Store) CommitIn(ctx context.Context, tx pgx.Tx, c jobs.Commit) error {
 }
 
 func (s *Store) ring(c jobs.Commit) {
-	s.bell.Changed(c.Job)
+	s.bell.Changed(c.Job, c.State.Status == jobs.Done || c.State.Status == jobs.Paused)
 	if c.HandOver {
 		s.bell.Rang()
 	}
