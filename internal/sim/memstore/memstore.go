@@ -56,7 +56,6 @@ type Bugs struct {
 	ForgetLosers       bool // a discarded value is not given back
 	EffectBeforeRecord bool // a tool's effect commits by itself
 	KeepOwner          bool // taking over does not ring
-	WonTimesOut        bool // a message that has won its set still times out
 	ForgetJoins        bool // what a replay reads lacks the sets
 }
 

@@ -175,10 +175,7 @@ func (s *Session) TakeMessage(ctx context.Context, h jobs.Hold, cell, call int) 
 		list := s.of(h.Job, cell, []int{call})
 		if won = len(list) > 0; won && list[0].set != 0 {
 			set := list[0].set
-			list[0].set = 0
-			if !s.Bugs.WonTimesOut {
-				list[0].due = nil
-			}
+			list[0].set, list[0].due = 0, nil
 			s.dropSet(set)
 		}
 		return nil
