@@ -193,6 +193,11 @@ func (w *world) run() {
 		}
 		w.stir()
 	}
+	w.finish()
+}
+
+// finish lets everything heal, waits for the end of all jobs, and judges.
+func (w *world) finish() {
 	w.heal()
 	for rounds := 0; w.settled() && !w.finished(); rounds++ {
 		if rounds > 40_000 {

@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"statek/internal/jobs"
+)
+
+// What the simulation once found, told step by step: unlike a seed, a story stays the same when the simulation changes. Each
+// is one job on one worker.
+
+// TestAMessageThatWasThereIsFound: a message was in the mailbox before the cell asked for it, and a SQL tool of the same
+// drain committed the wait.
+func TestAMessageThatWasThereIsFound(t *testing.T) {
+	t.Parallel()
+	cell := program{Steps: []step{
+		{Do: "call", Calls: []call{made("note", "a")}},
+		{Do: "call", Calls: []call{made("message", map[string]int{"timeout": 60_000}), made("note", "b")}},
+		{Do: "exit"},
+	}}
+	got := tell(t, plan{warmup: []program{cell}}, func(w *world) {
+		tool := w.until("tool")
+		w.put(w.ids[0], "message")
+		w.allBut(tool)
+	})
+	want := []string{
+		"cell_started", "call_issued", "call_settled note", "call_issued", "call_issued", "call_settled note", "suspended",
+		"call_settled message", "cell_ended done", "finished",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("history (-want +got):\n%s", diff)
+	}
+}
+
+// TestKeptMailIsReadWhenItsCellIsEnded: what was left for a cell to ask for is shown at once when something later ends it.
+func TestKeptMailIsReadWhenItsCellIsEnded(t *testing.T) {
+	t.Parallel()
+	cell := program{Steps: []step{{Do: "call", Calls: []call{made("ping", "a")}}, {Do: "exit"}}}
+	for end, want := range map[string][]string{
+		"cancel":    {"call_issued", "finished", "message_received"},
+		"interrupt": {"call_issued", "cell_ended aborted", "message_received", "message_received", "model_requested"},
+	} {
+		got := tell(t, plan{turns: []program{cell, cell}}, func(w *world) {
+			tool := w.until("external")
+			w.put(w.ids[0], "message")
+			w.allBut(tool)
+			w.put(w.ids[0], end)
+			w.allBut(tool)
+		})
+		if i := slices.Index(got, "call_issued"); i < 0 || len(got) < i+len(want) || !slices.Equal(got[i:i+len(want)], want) {
+			t.Errorf("after %s: history is %v, want %v in it", end, got, want)
+		}
+	}
+}
+
+// TestAnUnknownCommitEndsTheRun: an interrupt has ended the cell of a tool whose commit then loses its reply.
+func TestAnUnknownCommitEndsTheRun(t *testing.T) {
+	t.Parallel()
+	cell := program{Steps: []step{{Do: "call", Calls: []call{made("note", "a")}}, {Do: "exit"}}}
+	for _, done := range []bool{true, false} {
+		got := tell(t, plan{turns: []program{cell, cell}}, func(w *world) {
+			commit := w.until("tool commit")
+			w.put(w.ids[0], "interrupt")
+			w.allBut(commit)
+			w.unpark(commit)
+			if done {
+				if err := commit.run(); err != nil {
+					t.Error(err)
+				}
+			}
+			commit.reply <- fmt.Errorf("reply lost: %w", jobs.ErrUnknownOutcome)
+		})
+		if last := got[len(got)-1]; last != "finished" || slices.Contains(got, "paused") {
+			t.Errorf("committed: %t: history is %v", done, got)
+		}
+	}
+}
+
+// tell plays a story to its end and returns the kinds of its history, with what matters of them.
+func tell(t *testing.T, p plan, play func(*world)) (kinds []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(1, Options{})
+		w.faults = faults{}
+		w.slots, w.ids = make([]*process, 1), w.ids[:1]
+		w.plans = map[jobs.ID]*plan{w.ids[0]: &p}
+		w.start(0)
+		w.submit(w.ids[0])
+		play(w)
+		w.finish()
+		if w.err != nil {
+			t.Errorf("%v\n%s", w.err, strings.Join(w.trace, "\n"))
+		}
+		entries, err := w.db.History(w.ids[0])
+		if err != nil {
+			t.Error(err)
+		}
+		for _, e := range entries {
+			kinds = append(kinds, kind(e.Event))
+		}
+	})
+	return kinds[1:]
+}
+
+func kind(ev jobs.Event) string {
+	var more struct{ Name, State string }
+	text, _ := jobs.Encode(ev)
+	_ = json.Unmarshal(text, &more)
+	if _, issued := ev.(jobs.CallIssued); issued {
+		return ev.Kind()
+	}
+	return strings.TrimSpace(ev.Kind() + " " + more.Name + more.State)
+}
+
+// until goes on until somebody waits to do something, and holds it.
+func (w *world) until(what string) *pending {
+	for w.settled() {
+		if i := slices.IndexFunc(w.parked, func(c *pending) bool { return c.what == what }); i >= 0 {
+			return w.parked[i]
+		}
+		w.calm()
+	}
+	return nil
+}
+
+// allBut lets everybody go on but one, until nobody can.
+func (w *world) allBut(held *pending) {
+	for w.settled() {
+		rest := slices.DeleteFunc(slices.Clone(w.parked), func(c *pending) bool { return c == held })
+		switch {
+		case len(rest) > 0:
+			w.release(rest[0])
+		case len(w.db.Doorbells()) > 0:
+			w.slots[0].answer(w.db.TakeDoorbell(0).Job)
+		default:
+			return
+		}
+	}
+}
