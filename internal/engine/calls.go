@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -227,9 +226,7 @@ func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result 
 		}
 	}
 	switch {
-	case errors.Is(err, jobs.ErrUnknownOutcome), errors.Is(err, jobs.ErrFenced):
-		return result{err: err} // also when the cell is over: what history says now is not known here
-	case errors.Is(err, errCellOver), d.work.Err() != nil && errors.Is(context.Cause(d.work), errCellOver):
+	case d.work.Err() != nil && errors.Is(context.Cause(d.work), errCellOver):
 		return d.cancelled(p)
 	case d.concurrent(err):
 		ev := d.settled(p, nil, &jobs.Fault{Name: "SQLError", Code: "40001", Message: fmt.Sprintf(
@@ -244,9 +241,9 @@ func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result 
 // commit has ended, so that commit order is the order of events.
 func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
 	d.mu.Lock()
-	if c := d.job.Cell; d.lost != nil || c == nil || c.Number != d.number {
+	if d.lost != nil {
 		defer d.mu.Unlock()
-		return jobs.Commit{}, nil, cmp.Or(d.lost, errCellOver) // mail has ended it, and is about to stop its calls
+		return jobs.Commit{}, nil, d.lost
 	}
 	job, entries, log, ready := d.job, len(d.buffer.Entries), len(d.log), len(d.ready)
 	if _, err := d.applyLocked(d.settled(p, value, f)); err != nil {

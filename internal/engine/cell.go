@@ -69,14 +69,9 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 	}
 	work, stop := context.WithCancelCause(ctx)
 	d := &drive{run: r, number: r.job.Cell.Number, results: make(chan result, maxPending), work: work, stop: stop}
-	defer func() {
-		stop(errCellOver)
-		d.wg.Wait()
-		d.live, d.delivered = false, 0
-		if err == nil {
-			err = d.unheard()
-		}
-	}()
+	defer d.wg.Wait()
+	defer stop(errCellOver)
+	defer func() { d.live, d.delivered = false, 0 }()
 	step, err := d.replay(ctx)
 	if d.vm != nil {
 		defer d.vm.Close()
@@ -95,20 +90,6 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 		}})
 	}
 	return next, false, err
-}
-
-// unheard is the failure of a call that nobody has waited for any more, because mail has ended or paused the cell: a commit
-// whose outcome is unknown ends the run all the same.
-func (d *drive) unheard() error {
-	for {
-		res, ok := poll(d.results)
-		if !ok {
-			return d.lost
-		}
-		if res.err != nil && d.lost == nil {
-			return res.err
-		}
-	}
 }
 
 // loop performs what the cell asks for and delivers results, one at a time, until the cell ends or sleeps.

@@ -34,7 +34,7 @@ type run struct {
 	ready  []jobs.CallSettled // settled, not delivered to the VM
 	pocket map[int64]bool     // mail that is in the buffer
 	kept   bool               // mail was left in the mailbox for the open cell
-	lost   error              // a commit whose outcome is unknown: nothing more may be written
+	lost   error              // a commit whose outcome is unknown: nothing more may be written, whoever has heard of it
 	// live: a VM runs the open cell, and has been given the first delivered results of its log.
 	live      bool
 	delivered int
