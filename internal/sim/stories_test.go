@@ -1,16 +1,19 @@
 package sim
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"statek/internal/jobs"
+	"statek/internal/sim/memstore"
 )
 
 // What the simulation once found, told step by step: unlike a seed, a story stays the same when the simulation changes. Each
@@ -84,6 +87,41 @@ func TestAnUnknownCommitEndsTheRun(t *testing.T) {
 	}
 }
 
+// TestAValueForACellThatIsNotLoadedIsGivenBack: a task was claimed for a wait that its set had just withdrawn; the worker dies,
+// and the next one finds it together with what the sleeping cell waits for.
+func TestAValueForACellThatIsNotLoadedIsGivenBack(t *testing.T) {
+	t.Parallel()
+	cell := program{Steps: []step{
+		{Do: "open", Calls: []call{made("pick", "q0")}},
+		{Do: "call", Calls: []call{made("note", "a")}},
+		{Do: "set", Mode: "first", Calls: []call{made("job", "no id")}},
+		{Do: "call", Calls: []call{made("sleep", 1000)}},
+		{Do: "exit"},
+	}}
+	got := tell(t, plan{warmup: []program{cell}}, func(w *world) {
+		w.release(w.until("tool commit"))
+		slept := w.until("commit")
+		look := func(ctx context.Context, s *memstore.Session) error {
+			_, err := s.LookAtWaits(ctx)
+			return err
+		}
+		w.outside(func(ctx context.Context, s *memstore.Session) error { return s.AddTask(ctx, "q0") })
+		w.outside(look)
+		w.release(slept)
+		w.settled()
+		w.crash(w.slots[0])
+		w.sleep(2 * time.Second)
+		w.outside(look)
+		if v := w.db.Look(w.ids[0]); v.Kinds != "resolved resolved " {
+			t.Errorf("the mailbox has %q, want the task and the end of the sleep", v.Kinds)
+		}
+	})
+	t.Log(got)
+	if !slices.Contains(got, "value_discarded pick done") {
+		t.Errorf("history is %v, want the task given back", got)
+	}
+}
+
 // tell plays a story to its end and returns the kinds of its history, with what matters of them.
 func tell(t *testing.T, p plan, play func(*world)) (kinds []string) {
 	t.Helper()
@@ -111,13 +149,13 @@ func tell(t *testing.T, p plan, play func(*world)) (kinds []string) {
 }
 
 func kind(ev jobs.Event) string {
-	var more struct{ Name, State string }
+	var more struct{ Name, State, Release string }
 	text, _ := jobs.Encode(ev)
 	_ = json.Unmarshal(text, &more)
 	if _, issued := ev.(jobs.CallIssued); issued {
 		return ev.Kind()
 	}
-	return strings.TrimSpace(ev.Kind() + " " + more.Name + more.State)
+	return strings.Join(slices.DeleteFunc([]string{ev.Kind(), more.Name, more.State, more.Release}, func(s string) bool { return s == "" }), " ")
 }
 
 // until goes on until somebody waits to do something, and holds it.
