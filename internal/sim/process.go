@@ -73,6 +73,14 @@ func (w *world) start(slot int) {
 		Engine: p.engine, Chores: p.db, Logger: slog.New(listener{p}),
 		Dial: func(context.Context) (engine.Pulse, error) { return p.db, nil },
 	})
+	p.db.Taker = &memstore.Taker{
+		Worker: p.id, May: func() bool { return p.engine.Stopping() == nil && p.engine.Room() },
+		Took: func(list []jobs.ID) {
+			for _, job := range list {
+				p.answer(job)
+			}
+		},
+	}
 	w.outside(func(ctx context.Context, s *memstore.Session) error { return s.Register(ctx, p.id) })
 	w.slots[slot] = p
 	w.processes = append(w.processes, p)
@@ -90,10 +98,12 @@ func (w *world) start(slot int) {
 	w.group.Go(func() { _ = p.keeper.Chore(p.ctx) })
 }
 
-// answer gives a doorbell to the process.
+// answer gives the process a doorbell, or a job that it has taken with what it woke.
 func (p *process) answer(job jobs.ID) {
 	a := &answering{job: job}
+	p.mu.Lock()
 	p.rings = append(p.rings, a)
+	p.mu.Unlock()
 	p.group.Go(func() {
 		p.engine.Advance(p.ctx, job)
 		p.mu.Lock()

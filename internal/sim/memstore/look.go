@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"statek/internal/jobs"
 	"statek/internal/temporal"
 )
 
@@ -146,7 +147,7 @@ func (db *DB) fires(now time.Time) (list []ending) {
 
 func (s *Session) fireTimers(ctx context.Context, now time.Time) error {
 	return s.do(ctx, Txn{Name: "timers"}, func() error {
-		s.settle(s.fires(now))
+		s.settle(s.fires(now), s.ringAll)
 		return nil
 	})
 }
@@ -175,14 +176,21 @@ func (db *DB) isDue(group int64) bool {
 func (s *Session) evaluate(ctx context.Context, id int64, sweeping bool) (retry time.Duration, served int, err error) {
 	for {
 		var d temporal.Decision
-		owed := false
+		owed, may := false, s.Taker != nil && s.Taker.May()
+		var taken []jobs.ID
 		err := s.do(ctx, Txn{Name: "look", Of: fmt.Sprint(id)}, func() error {
-			n := 0
-			d, n = s.look(id, sweeping)
+			n, wake := 0, s.ringAll
+			if may {
+				wake = func(ids []jobs.ID) { taken = append(taken, s.take(ids)...) }
+			}
+			d, n = s.look(id, sweeping, wake)
 			served += n
 			owed = slices.ContainsFunc(s.checks, func(c *check) bool { return c.group == id && c.settle != nil && *c.settle == 0 })
 			return nil
 		})
+		if err == nil && len(taken) > 0 {
+			s.Taker.Took(taken)
+		}
 		if err != nil || !d.Again && !owed {
 			return d.Retry, served, err
 		}
@@ -190,7 +198,7 @@ func (s *Session) evaluate(ctx context.Context, id int64, sweeping bool) (retry 
 }
 
 // look is one look at a group.
-func (s *Session) look(id int64, sweeping bool) (temporal.Decision, int) {
+func (s *Session) look(id int64, sweeping bool, wake func([]jobs.ID)) (temporal.Decision, int) {
 	g, ok := s.groups[id]
 	if !ok {
 		return temporal.Decision{}, 0
@@ -203,7 +211,7 @@ func (s *Session) look(id int64, sweeping bool) (temporal.Decision, int) {
 	e := temporal.Evaluation{Last: g.last, Attempts: g.attempts, Recheck: g.Recheck}
 	if slices.ContainsFunc(s.waits, func(w *wait) bool { return w.group == id }) {
 		e.Waiters = 1
-		s.serve(g, &e)
+		s.serve(g, &e, wake)
 	}
 	d := temporal.After(e)
 	g.last, g.attempts, g.retry, g.lastAt = d.State, d.Attempts, time.Time{}, s.now()
@@ -216,10 +224,10 @@ func (s *Session) look(id int64, sweeping bool) (temporal.Decision, int) {
 	return d, e.Served
 }
 
-func (db *DB) serve(g *group, e *temporal.Evaluation) {
+func (db *DB) serve(g *group, e *temporal.Evaluation, wake func([]jobs.ID)) {
 	switch g.Kind {
 	case temporal.Event:
-		db.broadcast(g, e)
+		db.broadcast(g, e, wake)
 	case temporal.Job:
 		kind, payload := db.outcomeOf(g.target(), g.Prefix)
 		if kind == "" {
@@ -229,9 +237,9 @@ func (db *DB) serve(g *group, e *temporal.Evaluation) {
 		for _, w := range db.heads(g, broadcastBatch) {
 			list = append(list, ending{w, kind, payload})
 		}
-		e.Served = db.settle(list)
+		e.Served = db.settle(list, wake)
 	default:
-		db.serveClaims(g, e)
+		db.serveClaims(g, e, wake)
 	}
 }
 
@@ -260,7 +268,7 @@ func (db *DB) heads(g *group, most int) (list []*wait) {
 }
 
 // broadcast gives each waiter the oldest fact that its job has not had; one of a job's waits at a time.
-func (db *DB) broadcast(g *group, e *temporal.Evaluation) {
+func (db *DB) broadcast(g *group, e *temporal.Evaluation, wake func([]jobs.ID)) {
 	var list []ending
 	eligible, seen := 0, map[uuid.UUID]bool{}
 	for _, w := range db.heads(g, broadcastBatch) {
@@ -276,7 +284,7 @@ func (db *DB) broadcast(g *group, e *temporal.Evaluation) {
 		f.delivered[w.job] = true
 		list = append(list, ending{w, "resolved", f.payload})
 	}
-	e.Served = db.settle(list)
+	e.Served = db.settle(list, wake)
 	e.Full = e.Served < eligible
 }
 
@@ -303,7 +311,7 @@ func (db *DB) nextFact(g *group, w *wait) *fact {
 }
 
 // serveClaims gives waiters, first come first served, a task of their own.
-func (db *DB) serveClaims(g *group, e *temporal.Evaluation) {
+func (db *DB) serveClaims(g *group, e *temporal.Evaluation, wake func([]jobs.ID)) {
 	ready := func() bool {
 		return slices.ContainsFunc(db.tasks, func(t *Task) bool { return t.Queue == g.queue() && t.Owner == noJob })
 	}
@@ -324,7 +332,7 @@ func (db *DB) serveClaims(g *group, e *temporal.Evaluation) {
 		t.Owner = w.job
 		payload, _ := json.Marshal(map[string]any{"id": t.ID, "queue": t.Queue})
 		won[w.set] = true
-		e.Served += db.settle([]ending{{w, "resolved", payload}})
+		e.Served += db.settle([]ending{{w, "resolved", payload}}, wake)
 	}
 	e.Full = len(heads) == claimBatch
 }

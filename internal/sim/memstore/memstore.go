@@ -107,6 +107,16 @@ type Session struct {
 	*DB
 	gate Gate
 	now  func() time.Time // the process's clock
+	// Taker, when set, takes a few of the jobs that this session's looks wake.
+	Taker *Taker
+}
+
+// Taker is a worker that runs what it wakes.
+type Taker struct {
+	Worker uuid.UUID
+	May    func() bool
+	// Took is told after the commit; its jobs must be claimed and run.
+	Took func([]jobs.ID)
 }
 
 // Session opens a way to the database. A nil gate lets everything through.

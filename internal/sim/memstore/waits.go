@@ -142,7 +142,8 @@ type ending struct {
 
 // settle ends waits: mail, rings, and the losers of decided sets are withdrawn. Of several of one set the first that
 // decides wins. It returns how many got their mail.
-func (db *DB) settle(list []ending) (n int) {
+func (db *DB) settle(list []ending, wake func([]jobs.ID)) (n int) {
+	var woken []jobs.ID
 	decided := map[int64]bool{}
 	for _, e := range list {
 		w := e.wait
@@ -150,7 +151,9 @@ func (db *DB) settle(list []ending) (n int) {
 			continue
 		}
 		db.put(w.job, jobs.Mail{Kind: e.kind, Cell: w.cell, Call: w.call, Payload: e.payload})
-		db.ring(w.job)
+		if !slices.Contains(woken, w.job) {
+			woken = append(woken, w.job)
+		}
 		db.drop([]*wait{w})
 		n++
 		if w.set != 0 && (db.sets[w.set] == temporal.First || e.kind == "resolved") && !db.Bugs.ForgetSets {
@@ -158,7 +161,32 @@ func (db *DB) settle(list []ending) (n int) {
 			db.dropSet(w.set)
 		}
 	}
+	wake(woken)
 	return n
+}
+
+func (db *DB) ringAll(ids []jobs.ID) {
+	for _, id := range ids {
+		db.ring(id)
+	}
+}
+
+// mostTaken is how many woken jobs one worker may keep for itself.
+const mostTaken = 4
+
+// take keeps those of a few woken jobs that sleep and that nobody owns, and rings the others.
+func (s *Session) take(ids []jobs.ID) (taken []jobs.ID) {
+	for _, id := range ids {
+		j := s.jobs[id]
+		if len(ids) > mostTaken || j.owner != noJob || j.status != jobs.Suspended {
+			s.ring(id)
+			continue
+		}
+		j.epoch++
+		j.owner, j.from, j.rung = s.Taker.Worker, noJob, false
+		taken = append(taken, id)
+	}
+	return taken
 }
 
 func (db *DB) dropSet(set int64) {
