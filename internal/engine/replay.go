@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
@@ -20,7 +21,11 @@ func (r *run) loadLog(ctx context.Context) error {
 			return err
 		}
 	}
-	// What this run has already applied (mail that settled waits) comes after what is in the database.
+	// What this run has already applied (mail that settled waits) comes after; it may have been committed meanwhile.
+	if len(r.log) > 0 {
+		mine := func(e jobs.Entry) bool { return e.Seq >= r.log[0].Seq }
+		recorded = slices.DeleteFunc(slices.Clone(recorded), mine)
+	}
 	r.log = append(recorded, r.log...)
 	if !r.logged() {
 		return fmt.Errorf("engine: job %s: cell %d has no start in history", r.rec.Job, r.job.Cell.Number)

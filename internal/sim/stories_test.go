@@ -122,6 +122,40 @@ func TestAValueForACellThatIsNotLoadedIsGivenBack(t *testing.T) {
 	}
 }
 
+// TestAResultIsDeliveredOnce: a wait of a paused job ended, and the run that committed this is resumed before it has released
+// the job.
+func TestAResultIsDeliveredOnce(t *testing.T) {
+	t.Parallel()
+	cell := program{Steps: []step{
+		{Do: "call", Calls: []call{made("event", "e0", map[string]int{"timeout": 1000})}},
+		{Do: "call", Calls: []call{made("sleep", 1000)}},
+		{Do: "call", Calls: []call{made("sleep", 1000)}},
+		{Do: "exit"},
+	}}
+	got := tell(t, plan{warmup: []program{cell}}, func(w *world) {
+		for w.settled() && w.db.Look(w.ids[0]).Status != jobs.Suspended {
+			w.calm()
+		}
+		w.put(w.ids[0], "pause")
+		w.allBut(nil)
+		w.sleep(2 * time.Second)
+		w.outside(func(ctx context.Context, s *memstore.Session) error {
+			_, err := s.LookAtWaits(ctx)
+			return err
+		})
+		commit := w.until("commit")
+		w.put(w.ids[0], "resume")
+		w.allBut(commit)
+	})
+	want := []string{
+		"cell_started", "call_issued", "suspended", "paused", "call_settled event", "resumed", "call_issued", "suspended",
+		"call_settled sleep", "call_issued", "suspended", "call_settled sleep", "cell_ended done", "finished",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("history (-want +got):\n%s", diff)
+	}
+}
+
 // tell plays a story to its end and returns the kinds of its history, with what matters of them.
 func tell(t *testing.T, p plan, play func(*world)) (kinds []string) {
 	t.Helper()
