@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
+
 	"statek/internal/jobs"
 )
 
@@ -49,8 +51,7 @@ func (w *world) calm() {
 		}
 	}
 	for _, id := range w.ids {
-		if plan, v := w.plans[id], w.db.Look(id); v.Status == jobs.Paused && v.Owner == noWorker {
-			plan.resumed++
+		if v := w.db.Look(id); v.Status == jobs.Paused && v.Owner == uuid.Nil {
 			w.put(id, "resume")
 			return
 		}
@@ -62,7 +63,7 @@ func (w *world) calm() {
 // finished reports that every job has ended and nothing is left to be done.
 func (w *world) finished() bool {
 	for _, id := range w.ids {
-		if v := w.db.Look(id); v.Status != jobs.Done || v.Mail > 0 || v.Owner != noWorker {
+		if v := w.db.Look(id); v.Status != jobs.Done || v.Mail > 0 || v.Owner != uuid.Nil {
 			return false
 		}
 	}

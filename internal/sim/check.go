@@ -12,8 +12,6 @@ import (
 	"statek/internal/jobs"
 )
 
-var noWorker uuid.UUID
-
 // check is what must hold after every event.
 func (w *world) check() error {
 	if err := w.db.Check(); err != nil {
@@ -87,7 +85,7 @@ func (w *world) verdict() error {
 			}
 		}
 		var want []string
-		if t.Owner != noWorker {
+		if t.Owner != uuid.Nil {
 			want = []string{t.Owner.String()}
 		}
 		if !slices.Equal(want, holders) {

@@ -57,7 +57,7 @@ func TestSeeds(t *testing.T) {
 // TestSameSeedSameTrace: a seed is an order of events, down to the last one.
 func TestSameSeedSameTrace(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		a, b := sim.Run(t, seed, sim.Options{}), sim.Run(t, seed, sim.Options{})
 		if diff := cmp.Diff(a.Trace, b.Trace); diff != "" {
 			t.Errorf("seed %d (-first +second):\n%.2000s", seed, diff)
@@ -73,7 +73,7 @@ func TestJavaScript(t *testing.T) {
 	t.Parallel()
 	machine := jsvm.NewInProcess()
 	machine.Clock = func() time.Duration { return 0 } // the bubble's clock stands still while code runs
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		if r := sim.Run(t, seed, sim.Options{Machine: machine}); r.Err != nil {
 			t.Fatalf("seed %d: %v\nthe world is in %s", seed, r.Err, keep(t, r))
 		}

@@ -246,7 +246,7 @@ func (w *world) intrude() {
 func (w *world) submit(id jobs.ID) {
 	plan := w.plans[id]
 	plan.submitted = true
-	spec := jobs.Spec{Prefix: "/sim", Role: "sim", AgentID: agentID, AgentVersion: 1}
+	spec := jobs.Spec{Prefix: "/sim", Role: "sim", AgentID: agentID(), AgentVersion: 1}
 	for _, p := range plan.warmup {
 		spec.Warmup = append(spec.Warmup, jobs.Block{Source: p.source()})
 	}

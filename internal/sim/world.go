@@ -77,20 +77,17 @@ type plan struct {
 	n             int
 	warmup, turns []program
 	submitted     bool
-	resumed       int
 }
 
 // pending is a goroutine that waits for the simulation to let it go on.
 type pending struct {
-	p         *process // nil: somebody outside
-	what, of  string
-	job       jobs.ID
-	txn       memstore.Txn
-	ctx       context.Context //nolint:containedctx // of the call
-	run       func() error
-	reply     chan error
-	arrived   int
-	cancelled bool
+	p        *process // nil: somebody outside
+	what, of string
+	job      jobs.ID
+	txn      memstore.Txn
+	ctx      context.Context //nolint:containedctx // of the call
+	run      func() error
+	reply    chan error
 }
 
 // Run simulates one seed.
@@ -104,7 +101,7 @@ func Run(t *testing.T, seed uint64, o Options) (r Report) {
 	return r
 }
 
-var agentID = uuid.MustParse("01980000-0000-7000-8000-000000000001")
+func agentID() uuid.UUID { return uuid.MustParse("01980000-0000-7000-8000-000000000001") }
 
 func newWorld(seed uint64, o Options) *world {
 	w := &world{
@@ -123,7 +120,7 @@ func newWorld(seed uint64, o Options) *world {
 	}
 	w.faults = drawFaults(w.rng)
 	def := agents.Definition{Role: "sim", Meta: map[string]string{"MODEL": "m", "CHAT_STYLE": "CONSOLE"}, Prompt: "You are simulated."}
-	w.db = memstore.New(time.Now, agentID, def, catalog()) //nolint:forbidigo // the bubble's clock
+	w.db = memstore.New(time.Now, agentID(), def, catalog()) //nolint:forbidigo // the bubble's clock
 	w.db.Bugs = o.Bugs
 	w.slots = make([]*process, 2+w.rng.IntN(2))
 	w.write()

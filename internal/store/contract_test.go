@@ -30,7 +30,7 @@ func TestContract(t *testing.T) {
 		k.must(err)
 		raw, err := json.Marshal(def)
 		k.must(err)
-		k.exec("insert into statek.temporals (id, prefix, name, version, hash, definition) values ($1, '/', 'pick', 1, '', $2)", storetest.PickID, string(raw))
+		k.exec("insert into statek.temporals (id, prefix, name, version, hash, definition) values ($1, '/', 'pick', 1, '', $2)", storetest.PickID(), string(raw))
 		chores := contractChores{k.store}
 		return storetest.System{Jobs: k.store, SQL: k.store, Waits: chores, Chores: chores, World: w}
 	})

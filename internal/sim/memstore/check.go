@@ -92,7 +92,7 @@ func (db *DB) ready(g *group) bool {
 		kind, _ := db.outcomeOf(g.target(), g.Prefix)
 		return kind != ""
 	default:
-		return slices.ContainsFunc(db.tasks, func(t *Task) bool { return t.Queue == g.queue() && t.Owner == noJob && !t.locked })
+		return slices.ContainsFunc(db.tasks, func(t *Task) bool { return t.Queue == g.queue() && t.Owner == uuid.Nil && !t.locked })
 	}
 }
 

@@ -30,9 +30,9 @@ func (s *Session) TryNow(ctx context.Context, specs ...temporal.Spec) error {
 		if spec.Group == nil {
 			continue
 		}
-		hash := string(spec.Group.Hash())
+		hash := spec.Group.Hash()
 		s.mu.Lock()
-		g := s.byHash[hash]
+		g := s.byHash[string(hash)]
 		s.mu.Unlock()
 		if g == nil {
 			continue
@@ -179,10 +179,11 @@ func (s *Session) evaluate(ctx context.Context, id int64, sweeping bool) (retry 
 		owed, may := false, s.Taker != nil && s.Taker.May()
 		var taken []jobs.ID
 		err := s.do(ctx, Txn{Name: "look", Of: fmt.Sprint(id)}, func() error {
-			n, wake := 0, s.ringAll
+			wake := s.ringAll
 			if may {
 				wake = func(ids []jobs.ID) { taken = append(taken, s.take(ids)...) }
 			}
+			var n int
 			d, n = s.look(id, sweeping, wake)
 			served += n
 			owed = slices.ContainsFunc(s.checks, func(c *check) bool { return c.group == id && c.settle != nil && *c.settle == 0 })
@@ -313,7 +314,7 @@ func (db *DB) nextFact(g *group, w *wait) *fact {
 // serveClaims gives waiters, first come first served, a task of their own.
 func (db *DB) serveClaims(g *group, e *temporal.Evaluation, wake func([]jobs.ID)) {
 	ready := func() bool {
-		return slices.ContainsFunc(db.tasks, func(t *Task) bool { return t.Queue == g.queue() && t.Owner == noJob })
+		return slices.ContainsFunc(db.tasks, func(t *Task) bool { return t.Queue == g.queue() && t.Owner == uuid.Nil })
 	}
 	if !ready() {
 		return
@@ -323,7 +324,7 @@ func (db *DB) serveClaims(g *group, e *temporal.Evaluation, wake func([]jobs.ID)
 		if w.set != 0 && won[w.set] {
 			continue
 		}
-		i := slices.IndexFunc(db.tasks, func(t *Task) bool { return t.Queue == g.queue() && t.Owner == noJob && !t.locked })
+		i := slices.IndexFunc(db.tasks, func(t *Task) bool { return t.Queue == g.queue() && t.Owner == uuid.Nil && !t.locked })
 		if i < 0 {
 			e.Ready = ready()
 			return

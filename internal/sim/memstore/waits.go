@@ -178,12 +178,12 @@ const mostTaken = 4
 func (s *Session) take(ids []jobs.ID) (taken []jobs.ID) {
 	for _, id := range ids {
 		j := s.jobs[id]
-		if len(ids) > mostTaken || j.owner != noJob || j.status != jobs.Suspended {
+		if len(ids) > mostTaken || j.owner != uuid.Nil || j.status != jobs.Suspended {
 			s.ring(id)
 			continue
 		}
 		j.epoch++
-		j.owner, j.from, j.rung = s.Taker.Worker, noJob, false
+		j.owner, j.from, j.rung = s.Taker.Worker, uuid.Nil, false
 		taken = append(taken, id)
 	}
 	return taken
@@ -278,6 +278,3 @@ func mapValues[K comparable, V any](m map[K]V) []V {
 	}
 	return list
 }
-
-// noJob is no job's id.
-var noJob uuid.UUID

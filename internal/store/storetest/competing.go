@@ -133,7 +133,7 @@ var competing = map[string]func(*kit){
 		next := k.asleep("", nil, wait{"pick", `["q"]`})
 		l := k.claim(job, w)
 		discard := temporal.Discard{
-			Cell: 1, Call: 1, Name: "pick", Temporal: PickID.String(), Args: []json.RawMessage{json.RawMessage(`"q"`)}, Value: l.Mail[0].Payload,
+			Cell: 1, Call: 1, Name: "pick", Temporal: PickID().String(), Args: []json.RawMessage{json.RawMessage(`"q"`)}, Value: l.Mail[0].Payload,
 		}
 		plain := temporal.Discard{Cell: 1, Call: 2, Name: "event", Value: json.RawMessage("1")}
 		var outcomes []string
@@ -158,7 +158,7 @@ var competing = map[string]func(*kit){
 		old := k.claim(job, w)
 		k.claim(job, w)
 		discard := temporal.Discard{
-			Cell: 1, Call: 1, Name: "pick", Temporal: PickID.String(), Args: []json.RawMessage{json.RawMessage(`"q"`)}, Value: old.Mail[0].Payload,
+			Cell: 1, Call: 1, Name: "pick", Temporal: PickID().String(), Args: []json.RawMessage{json.RawMessage(`"q"`)}, Value: old.Mail[0].Payload,
 		}
 		err := k.SQL.GiveBack(k.ctx, job, Prefix, []temporal.Discard{discard}, func([]string) (jobs.Commit, func(error), error) {
 			return old.events(jobs.ValueDiscarded{Cell: 1, Call: 1}), func(error) {}, nil

@@ -227,7 +227,7 @@ func (l *life) plan(call int, w wait) temporal.Spec {
 	if w.name == "pick" {
 		def, err := Pick()
 		l.must(err)
-		scope.Def, scope.TemporalID = &def, PickID.String()
+		scope.Def, scope.TemporalID = &def, PickID().String()
 	}
 	spec, err := temporal.Plan(w.name, args, scope)
 	l.must(err)

@@ -72,7 +72,7 @@ update app.tasks set owner = null where id = (:value ->> 'id')::bigint and owner
 `
 
 // PickID is the temporal's version.
-var PickID = uuid.MustParse("01980000-0000-7000-8000-000000000002")
+func PickID() uuid.UUID { return uuid.MustParse("01980000-0000-7000-8000-000000000002") }
 
 // Pick claims a task of a queue.
 func Pick() (temporal.Definition, error) {
