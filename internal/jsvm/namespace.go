@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,6 +19,16 @@ import (
 func (g Grant) root() string {
 	name, _, _ := strings.Cut(g.Name, ".")
 	return name
+}
+
+// grantRoots are the globals that grants take, each once and in one text.
+func grantRoots(grants []Grant) string {
+	roots := make([]string, len(grants))
+	for i, g := range grants {
+		roots[i] = g.root()
+	}
+	slices.Sort(roots)
+	return strings.Join(slices.Compact(roots), " ")
 }
 
 // installGrants adds the grants, those with dots as methods.

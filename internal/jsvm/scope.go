@@ -1,6 +1,8 @@
 package jsvm
 
 import (
+	"sync/atomic"
+
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/file"
 	"github.com/dop251/goja/unistring"
@@ -23,8 +25,8 @@ type callable struct {
 	class    *ast.ClassLiteral
 	parent   *callable
 	arrow    bool
-	// tried and broken remember whether the source was found to be whole.
-	tried, broken bool
+	// whole remembers whether the source was found to be: one of the states below. Sessions share it.
+	whole *atomic.Uint32
 }
 
 type callableKind string
@@ -244,7 +246,7 @@ func (r *resolver) isTop(name unistring.String) bool {
 }
 
 func (r *resolver) enter(source string, kind callableKind, arrow bool) *callable {
-	c := &callable{source: source, kind: kind, parent: r.scope.owner, arrow: arrow}
+	c := &callable{source: source, kind: kind, parent: r.scope.owner, arrow: arrow, whole: new(atomic.Uint32)}
 	r.callables = append(r.callables, c)
 	return c
 }

@@ -16,8 +16,12 @@ type session struct {
 	vm     *goja.Runtime
 	js     *intrinsics
 	limits Limits
+	prefix string
 	grants []Grant
-	spaces map[string]*goja.Object // globals that hold grants with a dot in their name
+	// protected are the names that a cell cannot declare, beyond those of every session.
+	protected string
+	programs  *programs
+	spaces    map[string]*goja.Object // globals that hold grants with a dot in their name
 	// updating is the loop behind objects.update with a function; made when it is first needed.
 	updating goja.Callable
 	layout   *layout
@@ -46,16 +50,20 @@ type session struct {
 // ErrSession: the session was closed, was aborted, or is not in a state that allows the call.
 var ErrSession = errors.New("jsvm: session cannot do that")
 
-func newSession(setup Setup, e *engine, clock func() time.Duration) (*session, error) {
+func newSession(setup Setup, e *engine, m *InProcess) (*session, error) {
 	s := &session{
 		vm:      goja.New(),
-		clock:   clock,
+		clock:   m.Clock,
+		prefix:  setup.Prefix,
 		limits:  setup.Limits.WithDefaults(),
 		grants:  setup.Grants,
 		layout:  e.layout,
 		values:  newWorkspace(setup.Variables),
 		sources: map[string]*callable{},
 		classes: map[*goja.Object]*classNote{},
+
+		programs:  m.programs,
+		protected: grantRoots(setup.Grants),
 	}
 	s.vm.SetParserOptions(parser.WithDisableSourceMaps)
 	s.vm.SetTimeSource(func() time.Time { return time.UnixMilli(s.now).UTC() })
@@ -118,7 +126,13 @@ func (s *session) compile(cell Cell) (c *compiled, err error) {
 			c, err = nil, &SyntaxError{Message: fmt.Sprintf("the parser failed: %v", x), Line: 1, Column: 1}
 		}
 	}()
-	return compileCell(cell.Source, cell.Transformed, s.limits, s.isProtected)
+	key := programKey{
+		prefix: s.prefix, source: cell.Source, transformed: cell.Transformed, protected: s.protected,
+		bytes: s.limits.SourceBytes, nesting: s.limits.Nesting, operators: s.limits.Operators,
+	}
+	return s.programs.compile(key, func() (*compiled, error) {
+		return compileCell(cell.Source, cell.Transformed, s.limits, s.isProtected)
+	})
 }
 
 // refuse ends a cell that does not parse.
