@@ -31,8 +31,7 @@ type InProcess struct {
 
 // engine is what all sessions under one prelude share.
 type engine struct {
-	prelude  *goja.Program
-	layout   *layout
+	realm    *realm
 	pristine func() (*pristine, error)
 }
 
@@ -68,7 +67,11 @@ func (m *InProcess) load(number int, name, source string) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &engine{prelude: program, layout: layout, pristine: m.survey(number)}, nil
+	realm, err := newRealm(layout, program)
+	if err != nil {
+		return nil, err
+	}
+	return &engine{realm: realm, pristine: m.survey(number)}, nil
 }
 
 // Open implements Machine.

@@ -15,9 +15,11 @@ import (
 // properties, and by what code. goja makes built-ins when they are first touched, and asking through its API
 // would make them all, which costs more than everything else a session does. The layout is found by name,
 // once per machine, and checked; with a goja that is made differently no session opens.
-// It only reads, except that wrap changes what a built-in runs.
+// It only reads, except that wrap changes what a built-in runs, shut closes one, and setTemplate changes how the
+// rest of one is made.
 type layout struct {
 	stacks     idleFields
+	templates  templateFields
 	self       int     // field of goja.Object
 	global     uintptr // of Runtime.global
 	intrinsics []intrinsicField
@@ -34,6 +36,7 @@ type intrinsicField struct {
 type shape struct {
 	name                                              string
 	values, symbols, extensible, code, program        int
+	template                                          int // of a built-in that is made bit by bit
 	elements, buffer, constructor, length, from, size int // of a view
 	named                                             int // properties of an array that are no elements
 	frames, stacked                                   int // of an error: its stack, and whether it is a property
@@ -85,6 +88,9 @@ func newLayout() (*layout, error) {
 	if err := l.findIdle(); err != nil {
 		return nil, err
 	}
+	if err := l.findTemplates(); err != nil {
+		return nil, err
+	}
 	return l, l.checkSymbols(vm)
 }
 
@@ -128,7 +134,7 @@ func mirrors(ours, theirs reflect.Type) bool {
 func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
 	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem()
 	if impl.Kind() != reflect.Pointer {
-		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, buffer: -1, elements: -1, named: -1, frames: -1, stacked: -1}, nil
+		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, template: -1, buffer: -1, elements: -1, named: -1, frames: -1, stacked: -1}, nil
 	}
 	t := impl.Type()
 	if s, ok := l.shapes.Load(t); ok {
@@ -139,6 +145,7 @@ func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
 	s.extensible = offset(t.Elem(), "extensible", reflect.TypeFor[bool]())
 	s.code = offset(t.Elem(), "f", reflect.TypeFor[func(goja.FunctionCall) goja.Value]())
 	s.program = offset(t.Elem(), "prg", reflect.TypeFor[*goja.Program]())
+	s.template = offset(t.Elem(), "tmpl", nil)
 	s.elements = offset(t.Elem(), "values", reflect.TypeFor[[]goja.Value]())
 	s.named = -1
 	if base, ok := t.Elem().FieldByName("baseObject"); ok && s.elements >= 0 && len(base.Index) == 1 {
@@ -209,6 +216,12 @@ func (l *layout) eachSymbol(o *goja.Object, f func(key *goja.Symbol, v goja.Valu
 			f(key, e.value)
 		}
 	}
+}
+
+// symbolless tells objects that are known to have no properties under symbols.
+func (l *layout) symbolless(o *goja.Object) bool {
+	s, at := l.shape(o)
+	return s.symbols >= 0 && s.template < 0 && *(*unsafe.Pointer)(unsafe.Add(at, s.symbols)) == nil
 }
 
 // raw is a property as goja keeps it.

@@ -52,6 +52,7 @@ type resolver struct {
 	file      *file.File // what was parsed
 	scope     *scope
 	callables []*callable
+	literals  literals
 	bound     map[string]bool // top-level names bound so far
 	free      []string
 	seen      map[string]bool
@@ -62,6 +63,9 @@ type resolver struct {
 	declarations map[*ast.FunctionLiteral]bool
 	hoisted      map[*ast.FunctionLiteral]bool
 }
+
+// literals are the kinds of literals in a source that lead to built-ins.
+type literals struct{ regexp, generator, async bool }
 
 func newResolver(f *file.File) *resolver {
 	return &resolver{file: f, bound: map[string]bool{}, seen: map[string]bool{}, values: map[string]bool{}, hoisted: map[*ast.FunctionLiteral]bool{}, declarations: map[*ast.FunctionLiteral]bool{}}
@@ -252,6 +256,8 @@ func (r *resolver) enter(source string, kind callableKind, arrow bool) *callable
 }
 
 func (r *resolver) function(fn *ast.FunctionLiteral, kind callableKind) {
+	r.literals.async = r.literals.async || fn.Async
+	r.literals.generator = r.literals.generator || fn.Generator
 	c := r.enter(fn.Source, kind, false)
 	c.length = paramCount(fn.ParameterList)
 	c.hoisted = r.hoisted[fn]
@@ -271,6 +277,7 @@ func (r *resolver) function(fn *ast.FunctionLiteral, kind callableKind) {
 }
 
 func (r *resolver) arrow(fn *ast.ArrowFunctionLiteral) {
+	r.literals.async = r.literals.async || fn.Async
 	fn.Source = r.whole(fn)
 	c := r.enter(fn.Source, kindFunction, true)
 	c.length = paramCount(fn.ParameterList)

@@ -25,6 +25,16 @@ type session struct {
 	// updating is the loop behind objects.update with a function; made when it is first needed.
 	updating goja.Callable
 	layout   *layout
+	realm    *realm
+	// ready are the families that have been made (families.go), parts what the prelude has made for them, and kept
+	// the methods that it takes from there.
+	ready   map[string]bool
+	parts   map[string]*goja.Object
+	kept    map[string]*goja.Object
+	makers  *goja.Object // of parts
+	promise *goja.Object
+	bind    func(goja.FunctionCall) goja.Value
+	call    goja.Value
 	// pristine describes the built-ins as they were; made when it is first needed.
 	pristine func() (*pristine, error)
 	clock    func() time.Duration
@@ -57,7 +67,12 @@ func newSession(setup Setup, e *engine, m *InProcess) (*session, error) {
 		prefix:  setup.Prefix,
 		limits:  setup.Limits.WithDefaults(),
 		grants:  setup.Grants,
-		layout:  e.layout,
+		layout:  e.realm.layout,
+		realm:   e.realm,
+		ready:   map[string]bool{},
+		parts:   map[string]*goja.Object{},
+		kept:    map[string]*goja.Object{},
+		spaces:  map[string]*goja.Object{},
 		values:  newWorkspace(setup.Variables),
 		sources: map[string]*callable{},
 		classes: map[*goja.Object]*classNote{},
@@ -69,14 +84,13 @@ func newSession(setup Setup, e *engine, m *InProcess) (*session, error) {
 	s.vm.SetTimeSource(func() time.Time { return time.UnixMilli(s.now).UTC() })
 	s.vm.SetRandSource(s.float)
 	s.vm.SetPromiseRejectionTracker(s.trackRejection)
+	s.vm.SetFieldNameMapper(&owner{s})
 	s.pristine = e.pristine
-	if err := s.runPrelude(e.prelude); err != nil {
+	s.js = &intrinsics{session: s, vm: s.vm, layout: s.layout}
+	if err := s.openRealm(); err != nil {
 		return nil, err
 	}
 	s.vm.SetMaxCallStackSize(s.limits.CallStack)
-	if err := s.installHosts(); err != nil {
-		return nil, err
-	}
 	s.hidden = s.hiddenValues()
 	return s, s.restore(setup.Variables)
 }
@@ -116,7 +130,10 @@ func (s *session) Run(ctx context.Context, cell Cell) (Step, error) {
 	}
 	c.transformed = compiled.transformed
 	s.register(compiled.callables)
-	return s.drive(ctx, len(cell.Recorded) > 0, func() error { return s.start(compiled) })
+	return s.drive(ctx, len(cell.Recorded) > 0, func() error {
+		s.literals(compiled.literals)
+		return s.start(compiled)
+	})
 }
 
 // compile guards the parsers with recover: a Go panic there is the text's fault, not the worker's.
@@ -378,7 +395,7 @@ func (s *session) decodeJSON(text []byte) (goja.Value, error) {
 	if depth := jsonDepth(string(text)); depth > maxJSONDepth {
 		return nil, fmt.Errorf("nested %d deep; the limit is %d", depth, maxJSONDepth)
 	}
-	return s.js.call(s.js.parse, s.vm.ToValue(string(text)))
+	return s.js.call(callParse, s.vm.ToValue(string(text)))
 }
 
 // jsonDepth is an upper bound of the nesting of JSON text, found without recursion.
