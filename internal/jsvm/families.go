@@ -13,6 +13,22 @@ import (
 // needed: mended, bounded and closed. A name that is a global is also the name of its family.
 var familyNames = []string{"Object", "Array", "String", "Number", "BigInt", "Symbol", "RegExp", "Date", "Map", "Set", "Math", "JSON", "Reflect", "Iterator", "makers"}
 
+// realized is what a session has made of its realm.
+type realized struct {
+	ready   map[string]bool         // by name of the family
+	parts   map[string]*goja.Object // of the prelude
+	makers  *goja.Object            // of parts
+	kept    map[string]*goja.Object // methods that the prelude or we take from what goja makes whole
+	promise *goja.Object
+	// bind and call make functions of methods.
+	bind func(goja.FunctionCall) goja.Value
+	call goja.Value
+}
+
+func newRealized() realized {
+	return realized{ready: map[string]bool{}, parts: map[string]*goja.Object{}, kept: map[string]*goja.Object{}}
+}
+
 // need makes families.
 func (s *session) need(names ...string) {
 	for _, name := range names {

@@ -26,15 +26,7 @@ type session struct {
 	updating goja.Callable
 	layout   *layout
 	realm    *realm
-	// ready are the families that have been made (families.go), parts what the prelude has made for them, and kept
-	// the methods that it takes from there.
-	ready   map[string]bool
-	parts   map[string]*goja.Object
-	kept    map[string]*goja.Object
-	makers  *goja.Object // of parts
-	promise *goja.Object
-	bind    func(goja.FunctionCall) goja.Value
-	call    goja.Value
+	realized
 	// pristine describes the built-ins as they were; made when it is first needed.
 	pristine func() (*pristine, error)
 	clock    func() time.Duration
@@ -62,20 +54,18 @@ var ErrSession = errors.New("jsvm: session cannot do that")
 
 func newSession(setup Setup, e *engine, m *InProcess) (*session, error) {
 	s := &session{
-		vm:      goja.New(),
-		clock:   m.Clock,
-		prefix:  setup.Prefix,
-		limits:  setup.Limits.WithDefaults(),
-		grants:  setup.Grants,
-		layout:  e.realm.layout,
-		realm:   e.realm,
-		ready:   map[string]bool{},
-		parts:   map[string]*goja.Object{},
-		kept:    map[string]*goja.Object{},
-		spaces:  map[string]*goja.Object{},
-		values:  newWorkspace(setup.Variables),
-		sources: map[string]*callable{},
-		classes: map[*goja.Object]*classNote{},
+		vm:       goja.New(),
+		clock:    m.Clock,
+		prefix:   setup.Prefix,
+		limits:   setup.Limits.WithDefaults(),
+		grants:   setup.Grants,
+		layout:   e.realm.layout,
+		realm:    e.realm,
+		realized: newRealized(),
+		spaces:   map[string]*goja.Object{},
+		values:   newWorkspace(setup.Variables),
+		sources:  map[string]*callable{},
+		classes:  map[*goja.Object]*classNote{},
 
 		programs:  m.programs,
 		protected: grantRoots(setup.Grants),
