@@ -58,17 +58,17 @@ func (g *graph) dense(o *goja.Object) ([]edge, bool) {
 }
 
 func attrsOf(p property) string {
-	s := ""
+	i := 0
 	if p.writable {
-		s += "w"
+		i += 4
 	}
 	if p.enumerable {
-		s += "e"
+		i += 2
 	}
 	if p.configurable {
-		s += "c"
+		i++
 	}
-	return s
+	return [...]string{"", "c", "e", "ec", "w", "wc", "we", "wec"}[i]
 }
 
 // extensible finds out whether an object is frozen, sealed or just closed.

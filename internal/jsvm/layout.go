@@ -3,8 +3,10 @@ package jsvm
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/dop251/goja"
@@ -20,11 +22,12 @@ import (
 type layout struct {
 	stacks     idleFields
 	templates  templateFields
-	self       int     // field of goja.Object
+	self       uintptr // of goja.Object.self
 	global     uintptr // of Runtime.global
 	intrinsics []intrinsicField
 	property   reflect.Type // *goja.valueProperty
-	shapes     sync.Map     // reflect.Type → *shape
+	learning   sync.Mutex
+	shapes     atomic.Pointer[map[unsafe.Pointer]*shape] // what has been learnt, by the implementation's table of methods
 }
 
 type intrinsicField struct {
@@ -59,12 +62,13 @@ var errLayout = errors.New("jsvm: goja is made differently than this package kno
 
 func newLayout() (*layout, error) {
 	l := &layout{}
+	l.shapes.Store(&map[unsafe.Pointer]*shape{})
 	self, ok := reflect.TypeFor[goja.Object]().FieldByName("self")
 	global, ok2 := reflect.TypeFor[goja.Runtime]().FieldByName("global")
-	if !ok || !ok2 || len(self.Index) != 1 {
+	if !ok || !ok2 || len(self.Index) != 1 || self.Type.Kind() != reflect.Interface || self.Type.NumMethod() == 0 {
 		return nil, fmt.Errorf("%w: no self or global", errLayout)
 	}
-	l.self, l.global = self.Index[0], global.Offset
+	l.self, l.global = self.Offset, global.Offset
 	for i := range global.Type.NumField() {
 		if f := global.Type.Field(i); f.Type == reflect.TypeFor[*goja.Object]() {
 			l.intrinsics = append(l.intrinsics, intrinsicField{f.Name, f.Offset})
@@ -101,7 +105,7 @@ func (l *layout) checkSymbols(vm *goja.Runtime) error {
 		return fmt.Errorf("jsvm: check layout: %w", err)
 	}
 	s, _ := l.shape(o)
-	t := reflect.ValueOf(o).Elem().Field(l.self).Elem().Type().Elem()
+	t := l.impl(o).Type().Elem()
 	f, _ := t.FieldByName("symValues")
 	first, ok := f.Type.Elem().FieldByName("iterFirst")
 	if !ok || s.symbols < 0 || !mirrors(reflect.TypeFor[rawEntry](), first.Type.Elem()) {
@@ -130,15 +134,30 @@ func mirrors(ours, theirs reflect.Type) bool {
 	return true
 }
 
-// shape finds the fields of an object's implementation, and where it is.
+// shape finds the fields of an object's implementation, and where it is. The table of methods that comes with an
+// implementation stands for its type.
 func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
-	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem()
-	if impl.Kind() != reflect.Pointer {
-		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, template: -1, buffer: -1, elements: -1, named: -1, frames: -1, stacked: -1}, nil
+	self := (*[2]unsafe.Pointer)(unsafe.Add(unsafe.Pointer(o), l.self))
+	if s := (*l.shapes.Load())[self[0]]; s != nil {
+		return s, self[1]
 	}
-	t := impl.Type()
-	if s, ok := l.shapes.Load(t); ok {
-		return s.(*shape), impl.UnsafePointer()
+	s := l.newShape(l.impl(o).Type())
+	l.learning.Lock()
+	defer l.learning.Unlock()
+	shapes := maps.Clone(*l.shapes.Load())
+	shapes[self[0]] = s
+	l.shapes.Store(&shapes)
+	return s, self[1]
+}
+
+// impl is an object's implementation.
+func (l *layout) impl(o *goja.Object) reflect.Value {
+	return reflect.ValueOf(o).Elem().FieldByName("self").Elem()
+}
+
+func (l *layout) newShape(t reflect.Type) *shape {
+	if t.Kind() != reflect.Pointer {
+		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, template: -1, buffer: -1, elements: -1, named: -1, frames: -1, stacked: -1}
 	}
 	s := &shape{name: t.Elem().Name()}
 	s.values = offset(t.Elem(), "values", reflect.TypeFor[map[unistring.String]goja.Value]())
@@ -159,8 +178,7 @@ func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
 		s.length, s.from = offset(t.Elem(), "byteLen", number), offset(t.Elem(), "byteOffset", number)
 	}
 	s.symbols = offset(t.Elem(), "symValues", nil)
-	l.shapes.Store(t, s)
-	return s, impl.UnsafePointer()
+	return s
 }
 
 // offset of a field, also of an embedded struct; -1 when there is none of that type.
@@ -208,7 +226,7 @@ func (l *layout) eachSymbol(o *goja.Object, f func(key *goja.Symbol, v goja.Valu
 	if ordered == nil {
 		return
 	}
-	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem().Type().Elem()
+	impl := l.impl(o).Type().Elem()
 	field, _ := impl.FieldByName("symValues")
 	first, _ := field.Type.Elem().FieldByName("iterFirst")
 	for e := *(**rawEntry)(unsafe.Add(ordered, first.Offset)); e != nil; e = e.iterNext {
@@ -272,7 +290,7 @@ func (l *layout) view(o *goja.Object) (view, bool) {
 		v.offset *= *(*int)(unsafe.Add(at, s.size))
 		v.constructor = *(**goja.Object)(unsafe.Add(at, s.constructor))
 	}
-	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem().Elem().FieldByName("viewedArrayBuf")
+	impl := l.impl(o).Elem().FieldByName("viewedArrayBuf")
 	if val := offset(impl.Type().Elem(), "val", reflect.TypeFor[*goja.Object]()); val >= 0 {
 		v.buffer = *(**goja.Object)(unsafe.Add(impl.UnsafePointer(), val))
 	}
@@ -281,7 +299,7 @@ func (l *layout) view(o *goja.Object) (view, bool) {
 
 // flags of a regular expression.
 func (l *layout) flags(o *goja.Object) string {
-	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem().Elem().FieldByName("pattern")
+	impl := l.impl(o).Elem().FieldByName("pattern")
 	if impl.Kind() != reflect.Pointer {
 		return ""
 	}

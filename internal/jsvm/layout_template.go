@@ -36,7 +36,7 @@ func (l *layout) findTemplates() error {
 	}
 	l.templates.owner = mapper.Offset
 	global := goja.New().GlobalObject()
-	t, _ := reflect.ValueOf(global).Elem().Field(l.self).Elem().Type().Elem().FieldByName("tmpl")
+	t, _ := l.impl(global).Type().Elem().FieldByName("tmpl")
 	if t.Type == nil || t.Type.Kind() != reflect.Pointer {
 		return fmt.Errorf("%w: no templates", errLayout)
 	}
@@ -101,10 +101,12 @@ func (l *layout) made(v goja.Value, open bool) goja.Value {
 // label changes the name and the length that a function shows.
 func (l *layout) label(f *goja.Object, name, length goja.Value, open bool) {
 	values := l.values(f)
-	for key, v := range map[unistring.String]goja.Value{"name": name, "length": length} {
+	set := func(key unistring.String, v goja.Value) {
 		p := (*rawProperty)(reflect.ValueOf(values[key]).UnsafePointer())
 		p.value, p.configurable = v, open
 	}
+	set("name", name)
+	set("length", length)
 }
 
 // owned is what hangs on a VM: the session that it belongs to.

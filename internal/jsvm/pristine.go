@@ -30,7 +30,8 @@ const wrapperMark = " "
 
 // builtinNames names the built-in objects that a VM has made so far.
 func (s *session) builtinNames() map[*goja.Object]string {
-	names := map[*goja.Object]string{s.vm.GlobalObject(): globalName}
+	names := make(map[*goja.Object]string, 64)
+	names[s.vm.GlobalObject()] = globalName
 	for _, o := range s.js.wrappers {
 		names[o] = s.functionName(o) + wrapperMark
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -54,11 +55,13 @@ type server struct {
 func serve(in io.Reader, out io.Writer) int {
 	jsvm.PinUTC()
 	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(garbage)
 	debug.SetMaxStack(64 << 20) // a cell's own calls are bounded far below
 	c := &server{
 		machine: jsvm.NewInProcess(), sessions: map[uint32]jsvm.Session{}, limits: map[uint32]jsvm.Limits{}, parent: os.Getppid(),
 	}
 	c.machine.Clock = cpuTime
+	in = bufio.NewReader(in)
 	for {
 		var req request
 		if err := readFrame(in, maxRequest, &req); err != nil {
@@ -72,6 +75,10 @@ func serve(in io.Reader, out io.Writer) int {
 		}
 	}
 }
+
+// garbage is how much of a child's heap may be garbage, in percent of what is not, before it is collected: a cell
+// leaves much behind and keeps little. What a request may add is bounded by the collector's limit all the same.
+const garbage = 400
 
 // maxRequest only guards against nonsense: the parent is trusted.
 const maxRequest = 1 << 30
