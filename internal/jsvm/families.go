@@ -146,8 +146,7 @@ func (s *session) prepareArray() {
 	o := s.native("Array")
 	s.keep("Array", o, "isArray", "from")
 	s.boundArray(o)
-	s.need("makers") // fromAsync is an async function
-	s.install(o, s.part("arrayMethods"))
+	s.late(o, "fromAsync", 3, "arrayMethods")
 	s.layout.shut(o)
 }
 
@@ -182,7 +181,7 @@ func (s *session) prepareMaps(name string) {
 	s.need("Iterator") // its own are iterators
 	if name == "Map" {
 		s.keep("MapPrototype", p, "get", "set", "has", "forEach", "entries")
-		s.install(o, s.part("mapMethods"))
+		s.late(o, "groupBy", 2, "mapMethods")
 	} else {
 		s.keep("SetPrototype", p, "add", "forEach", "values")
 	}

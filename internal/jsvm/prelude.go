@@ -153,6 +153,15 @@ func (s *session) install(target, members *goja.Object) goja.Value {
 	return goja.Undefined()
 }
 
+// late hides a method of the prelude whose part is made when it is called: the target is made more often than that.
+func (s *session) late(target *goja.Object, name string, length int, part string) {
+	if !s.has(target, name) {
+		s.define(target, name, s.function(name, length, func(call goja.FunctionCall) goja.Value {
+			return run(s.part(part).Get(name))(call)
+		}))
+	}
+}
+
 // has tells own properties that were made. goja's own methods of these names would be made by asking for
 // them, so ask.
 func (s *session) has(target *goja.Object, name string) bool {
