@@ -250,8 +250,8 @@ func (s *session) drive(ctx context.Context, replay bool, f func() error) (Step,
 		factor = 4
 	}
 	budget := min(s.limits.DrainTime, s.limits.CellTime-c.spent) * factor
-	guard := s.guard(ctx, budget)
 	begin := s.clock()
+	guard := s.guard(ctx, begin, budget)
 	err := safely(func() error {
 		if err := s.drained(f); err != nil {
 			return err
