@@ -1,8 +1,6 @@
 package jsvm
 
 import (
-	"fmt"
-
 	"github.com/dop251/goja"
 	"github.com/dop251/goja/unistring"
 )
@@ -15,7 +13,7 @@ func (s *session) part(name string) *goja.Object {
 	if s.makers == nil {
 		program, err := s.vm.RunProgram(s.realm.prelude)
 		if err != nil {
-			panic(fmt.Errorf("jsvm: load prelude: %w", err))
+			panic(err) // an interrupt, or no stack left: goja carries it on
 		}
 		s.makers = run(program)(goja.FunctionCall{This: goja.Undefined(), Arguments: []goja.Value{s.preludeHost()}}).(*goja.Object)
 	}

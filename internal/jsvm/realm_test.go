@@ -203,3 +203,28 @@ func TestCommonBuiltInsAreClosed(t *testing.T) {
 		s.Close()
 	}
 }
+
+// TestBuiltInsAreMadeWhereNoStackIsLeft: whichever call is one too many, it is the cell that is told, and the same
+// depth is enough or not however often it is tried.
+func TestBuiltInsAreMadeWhereNoStackIsLeft(t *testing.T) {
+	t.Parallel()
+	m := NewInProcess()
+	for _, touch := range []string{"new Map()", "new URL('http://a.b')", "'a'.localeCompare('b')", "Symbol.iterator", "(1).toLocaleString()", "RegExp('a')", "structuredClone(1)", "Iterator", "Promise.race([])"} {
+		for depth := 985; depth <= 1000; depth++ {
+			source := fmt.Sprintf("let ok = 0; const f = (n) => { if (n > 0) return f(n - 1); %s; ok = 1 }; f(%d); ok", touch, depth)
+			var seen []string
+			for range 2 {
+				s := fresh(t, m, nil)
+				step, err := s.Run(t.Context(), Cell{Number: 1, Source: source})
+				if err != nil || step.State != Done && (step.State != Aborted || !strings.Contains(step.Err.Message, "call_stack")) {
+					t.Fatalf("%s at %d: %+v %+v %v", touch, depth, step, step.Err, err)
+				}
+				seen = append(seen, string(step.State))
+				s.Close()
+			}
+			if seen[0] != seen[1] {
+				t.Errorf("%s at %d: %v", touch, depth, seen)
+			}
+		}
+	}
+}
