@@ -44,7 +44,6 @@ func fresh(t *testing.T, m *InProcess, vars []Variable) *session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
 	return s
 }
 

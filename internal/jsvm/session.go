@@ -98,7 +98,7 @@ func (s *session) float() float64 {
 // Close implements Session.
 func (s *session) Close() {
 	s.closed = true
-	s.vm, s.cell, s.values = nil, nil, nil
+	s.vm, s.js, s.cell, s.values, s.realized = nil, nil, nil, nil, realized{}
 }
 
 // Run implements Session.
