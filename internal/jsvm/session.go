@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/dop251/goja"
@@ -376,35 +375,4 @@ func (c *openCell) admit(name string, size int, limits Limits) *Error {
 			"%s was done, but the results of this cell exceed %d bytes in all (cell_results); go on in another cell", name, limits.CellResults)}
 	}
 	return nil
-}
-
-const maxJSONDepth = 2000
-
-// decodeJSON parses exactly the recorded bytes.
-func (s *session) decodeJSON(text []byte) (goja.Value, error) {
-	if depth := jsonDepth(string(text)); depth > maxJSONDepth {
-		return nil, fmt.Errorf("nested %d deep; the limit is %d", depth, maxJSONDepth)
-	}
-	return s.js.call(callParse, s.vm.ToValue(string(text)))
-}
-
-// jsonDepth is an upper bound of the nesting of JSON text, found without recursion.
-func jsonDepth(text string) int {
-	depth, deepest := 0, 0
-	quoted := false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[' || c == '{':
-			depth++
-			deepest = max(deepest, depth)
-		case c == ']' || c == '}':
-			depth = max(0, depth-1)
-		}
-	}
-	return min(deepest, math.MaxInt32)
 }
