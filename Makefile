@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test short race fuzz bench bench-peers bench-check storm build gen gen-check fmt fmt-check vet lint check up down clean
+.PHONY: help demo test short race fuzz bench bench-peers bench-check plans storm build gen gen-check fmt fmt-check vet lint check up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ endif
 
 bench-check: ## vet and test the module of bench-peers
 	cd bench && go vet ./... && go test ./...
+
+plans: ## explain every query and count scans at PLENTY (10000000) rows of history; takes minutes and 10 GB of disk
+	@./scripts/need-postgres.sh
+	STATEK_PLENTY_ROWS=$(or $(PLENTY),10000000) go test -timeout 60m -count 1 -v -run '^(TestPlansOfQueries|TestWorkReadsNoGrownTable)$$' ./internal/store ./internal/app
 
 storm: ## 10,000 tasks for 256 waiting jobs, while workers are killed and listeners cut off (STATEK_STORM_TASKS, STATEK_STORM_SEED)
 	@./scripts/need-postgres.sh

@@ -202,7 +202,8 @@ comment on function statek.prune(integer, integer, integer) is 'For workers: one
 create function statek.drop_empty_partition() returns text
   language plpgsql volatile
   set search_path = pg_catalog, pg_temp
-  set lock_timeout = '50ms' as $$
+  set lock_timeout = '50ms'
+  set enable_seqscan = off as $$
 declare
   month timestamp;
   p record;

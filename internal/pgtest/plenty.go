@@ -20,7 +20,7 @@ func PlentyRows(t testing.TB) int {
 	t.Helper()
 	text := os.Getenv("STATEK_PLENTY_ROWS")
 	if text == "" {
-		return 200_000
+		return 100_000
 	}
 	rows, err := strconv.Atoi(text)
 	if err != nil || rows < 100_000 {

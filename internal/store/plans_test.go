@@ -47,7 +47,7 @@ func TestPlansOfQueries(t *testing.T) {
 	}
 	defer conn.Release()
 	pages := sizes(t, conn)
-	if pages["jobs"] < 10*tiny || pages["wait_groups"] < 10*tiny {
+	if pages["jobs"] < 3*tiny || pages["wait_groups"] < 3*tiny {
 		t.Fatalf("the tables are too small to show anything: %v", pages)
 	}
 	queries := storeQueries(t)

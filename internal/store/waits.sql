@@ -47,9 +47,12 @@ select distinct due.group_id
 from (
   select c.group_id
   from statek.wait_checks c
-  join statek.wait_groups g on g.id = c.group_id
+  cross join lateral ( -- a look-up each: as a join, few checks make a scan of all groups
+    select x.id from statek.wait_groups x
+    where x.id = c.group_id and (x.kind <> 'go' or x.name = any(sqlc.arg(known)::text[]))
+    offset 0
+  ) g
   where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
-    and (g.kind <> 'go' or g.name = any(sqlc.arg(known)::text[]))
   order by c.settle_xid
   limit sqlc.arg(most)
 ) due
