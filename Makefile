@@ -48,9 +48,9 @@ bench: ## run every benchmark for BENCHTIME (1s)
 bench-peers: ## the same jobs on Statek and its peers, in 5 minutes (ROUNDS=3, N=2000, ONLY=statek,statek-floor,dbos,river-tuned,river,river-noop,temporal,scaling)
 	@./scripts/need-postgres.sh
 	@$(STATIC) -o bin/statek-worker ./cmd/worker
-	@cd bench && $(STATIC) -o ../bin/bench .
+	@cd bench && CGO_ENABLED=0 go build -o ../bin/bench .
 ifneq (,$(findstring temporal,$(or $(ONLY),temporal)))
-	@cd bench/temporal && $(STATIC) -p 1 -o ../../bin/bench-temporal .
+	@cd bench/temporal && CGO_ENABLED=0 go build -p 1 -o ../../bin/bench-temporal .
 endif
 	@bin/bench -rounds $(or $(ROUNDS),3) -n $(or $(N),2000) $(if $(ONLY),-only $(ONLY)) -worker bin/statek-worker \
 		$(if $(findstring temporal,$(or $(ONLY),temporal)),-temporal bin/bench-temporal)
