@@ -9,10 +9,10 @@ FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test short race fuzz bench storm sim build gen gen-check fmt fmt-check vet lint check up down clean
+.PHONY: help demo test short race fuzz bench bench-peers bench-check plans storm sim build gen gen-check fmt fmt-check vet lint check up down clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the two quickstart jobs against 1 API and 2 workers and stay up (ONCE=1: stop when both are done; LISTEN=127.0.0.1:8081: another port)
 	@./scripts/need-postgres.sh
@@ -45,6 +45,23 @@ bench: ## run every benchmark for BENCHTIME (1s)
 	@./scripts/need-postgres.sh
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./...
 
+bench-peers: ## the same jobs on Statek and its peers, in 5 minutes (ROUNDS=3, N=2000, ONLY=statek,statek-floor,dbos,river-tuned,river,river-noop,temporal,scaling)
+	@./scripts/need-postgres.sh
+	@$(STATIC) -o bin/statek-worker ./cmd/worker
+	@cd bench && CGO_ENABLED=0 go build -o ../bin/bench .
+ifneq (,$(findstring temporal,$(or $(ONLY),temporal)))
+	@cd bench/temporal && CGO_ENABLED=0 go build -p 1 -o ../../bin/bench-temporal .
+endif
+	@bin/bench -rounds $(or $(ROUNDS),3) -n $(or $(N),2000) $(if $(ONLY),-only $(ONLY)) -worker bin/statek-worker \
+		$(if $(findstring temporal,$(or $(ONLY),temporal)),-temporal bin/bench-temporal)
+
+bench-check: ## vet and test the module of bench-peers
+	cd bench && go vet ./... && go test ./...
+
+plans: ## explain every query and count scans at PLENTY (10000000) rows of history; takes minutes and 10 GB of disk
+	@./scripts/need-postgres.sh
+	STATEK_PLENTY_ROWS=$(or $(PLENTY),10000000) go test -timeout 60m -count 1 -v -run '^(TestPlansOfQueries|TestWorkReadsNoGrownTable)$$' ./internal/store ./internal/app
+
 storm: ## 10,000 tasks for 256 waiting jobs, while workers are killed and listeners cut off (STATEK_STORM_TASKS, STATEK_STORM_SEED)
 	@./scripts/need-postgres.sh
 	STATEK_STORM_TASKS=$${STATEK_STORM_TASKS:-10000} go test $(TESTFLAGS) -run '^TestClaimsInAStorm$$' -count 1 -v ./e2e
@@ -75,8 +92,9 @@ vet: ## run go vet
 
 lint: ## run the linters of .golangci.yml
 	$(LINT) run
+	cd bench && $(LINT) run
 
-check: fmt-check vet lint gen-check build test ## all of the above that CI demands
+check: fmt-check vet lint gen-check build test bench-check ## all of the above that CI demands
 
 up: ## start the compose file: PostgreSQL, 2 APIs, 3 workers and a load balancer on port 8080
 	docker compose up --build --detach --wait

@@ -65,6 +65,7 @@ var arrows = []arrow{
 	{"e2e", []string{"…"}, "tests the whole from outside, and may prepare it from inside"},
 	{"examples", []string{"…"}, "programs for people, run by tests"},
 	{"scripts", nil, "tools of the repository"},
+	{"bench", []string{"…"}, "a module of its own, so that the peers' packages are not the product's; it may also measure parts from inside"},
 }
 
 // homes say which folders may import a third-party module. In test files everything but goja and river is free.
@@ -74,8 +75,8 @@ var homes = map[string][]string{
 	"github.com/go-sourcemap/sourcemap":           {"internal/jsvm"},
 	"github.com/fxamacker/cbor/v2":                {"internal/jsvm/sandbox"},
 	"github.com/dlclark/regexp2":                  {"internal/jsvm"},
-	"github.com/riverqueue/river":                 {"internal/queue", "e2e"},
-	"github.com/jackc/pgx/v5":                     {".", "cmd/statek", "internal/app", "internal/store", "internal/queue", "internal/pgtest", "internal/devdb", "internal/config", "migrations", "e2e", "examples"},
+	"github.com/riverqueue/river":                 {"internal/queue", "e2e", "bench"},
+	"github.com/jackc/pgx/v5":                     {".", "cmd/statek", "internal/app", "internal/store", "internal/queue", "internal/pgtest", "internal/devdb", "internal/config", "migrations", "e2e", "examples", "bench"},
 	"github.com/jackc/pgerrcode":                  {"internal/store", "internal/app", "migrations"},
 	"github.com/golang-migrate/migrate/v4":        {"migrations"},
 	"github.com/testcontainers/testcontainers-go": {"internal/pgtest"},
@@ -91,6 +92,9 @@ var homes = map[string][]string{
 	"golang.org/x/sync":                           {".", "cmd", "internal/app", "internal/engine", "internal/queue", "internal/store", "internal/devdb", "examples"},
 	"golang.org/x/sys":                            {"internal/devdb", "internal/jsvm"},
 	"github.com/google/uuid":                      {"."},
+	"github.com/dbos-inc/dbos-transact-golang":    {"bench"},
+	"go.temporal.io/sdk":                          {"bench/temporal"},
+	"go.temporal.io/server":                       {"bench/temporal"},
 	"github.com/google/go-cmp":                    {"internal/providers/providertest", "internal/jsvm/jsvmtest", "internal/store/storetest"},
 	"go.uber.org/goleak":                          {"internal/pgtest"},
 

@@ -17,7 +17,8 @@ func (p *program) doctor() *cobra.Command {
 	var fix, asJSON bool
 	c := p.command(&cobra.Command{
 		Use: "doctor", Short: "Find what makes jobs wait in vain", Args: cobra.NoArgs,
-		Long: "doctor looks at watches, temporals, old transactions, lost wake-ups, workers, doorbells, clocks and sizes. Each finding says\n" +
+		Long: "doctor looks at watches, temporals, old transactions, lost wake-ups, workers, doorbells, clocks, sizes and\n" +
+			"what retention has not removed yet. Each finding says\n" +
 			"what it is, why it matters and what to do. It ends with 1 when something serious is left. --fix mends what is safe to mend:\n" +
 			"it watches tables again. It speaks to the database.",
 		Example: "  statek doctor\n  statek doctor --fix --json",
@@ -67,6 +68,9 @@ func (p *program) printCheckup(c app.Checkup) error {
 		fmt.Fprintln(p.stdout, "nothing is wrong")
 	}
 	fmt.Fprintf(p.stdout, "\nworkers: %d; lost wake-ups caught by the sweep: %d; marks that failed: %d\n\n", c.Workers, c.Caught, c.FailedMarks)
+	if err := p.printRemoval(c.Retention); err != nil {
+		return err
+	}
 	t := newTable(p.stdout, "TABLE", "BYTES", "ROWS (ABOUT)")
 	for _, size := range c.Tables {
 		if size.Bytes >= 1<<20 {
@@ -74,4 +78,14 @@ func (p *program) printCheckup(c app.Checkup) error {
 		}
 	}
 	return t.flush()
+}
+
+// printRemoval says how far the removal of old jobs has got.
+func (p *program) printRemoval(r app.Removal) error {
+	due := strconv.FormatInt(r.Due, 10)
+	if r.AtLeast {
+		due = "at least " + due
+	}
+	_, err := fmt.Fprintf(p.stdout, "retention: %s jobs to remove, %d gone but for some of their history; %d removed in all\n\n", due, r.Leftover, r.Removed)
+	return err
 }

@@ -69,7 +69,7 @@ func (p pulse) Beat(ctx context.Context, worker uuid.UUID, deadAfter time.Durati
 // Close implements engine.Pulse.
 func (p pulse) Close(ctx context.Context) error { return p.heart.Close(ctx) }
 
-// chores are one worker's; only its Keeper calls them, one at a time.
+// chores are one worker's; only its Keeper calls them, one at a time but for Prune, which shares nothing with the others.
 type chores struct {
 	*store.Store
 	logger      *slog.Logger
@@ -101,6 +101,19 @@ func (c *chores) SweepWaits(ctx context.Context) (int, error) {
 	_, collectErr := c.Waits.Collect(ctx)
 	_, objectsErr := c.CollectObjects(ctx)
 	return round.Caught, errors.Join(err, collectErr, objectsErr, c.tellProblems(ctx))
+}
+
+// Prune implements engine.Chores.
+func (c *chores) Prune(ctx context.Context) (more bool, err error) {
+	p, err := c.Store.Prune(ctx)
+	if err != nil || p.More {
+		return p.More, err
+	}
+	name, err := c.DropEmptyPartition(ctx)
+	if name != "" {
+		c.logger.InfoContext(ctx, "dropped a month without jobs", slog.String("table", "statek."+name))
+	}
+	return name != "", err
 }
 
 // tellProblems logs what is wrong with the watches, once until it changes.

@@ -28,6 +28,8 @@ type Config struct {
 	Sandbox string
 	// SandboxChildren is how many processes there may be. Default: four for each core.
 	SandboxChildren int
+	// Machine runs cells instead of what Sandbox says, in this process. It is for benchmarks of everything else.
+	Machine jsvm.Machine
 	// LinkKey signs links to approvals, at least MinLinkKey bytes. Default: none; there are no links then.
 	LinkKey []byte
 	// PollOnly is for connections through a pooler in transaction mode. Default: it is found out.

@@ -27,6 +27,7 @@ type Checkup struct {
 	Complaints []Complaint       `json:"complaints"`
 	Tables     []store.TableSize `json:"tables"`
 	Workers    int               `json:"workers"`
+	Retention  Removal           `json:"retention"`
 	// FailedMarks and Caught count since the database was made.
 	FailedMarks int64 `json:"failed_marks"`
 	Caught      int64 `json:"sweep_caught"`
@@ -50,7 +51,7 @@ const (
 func (a *App) Doctor(ctx context.Context, fix bool) (Checkup, error) {
 	d := doctor{App: a, fix: fix, out: Checkup{Complaints: []Complaint{}}}
 	for _, check := range []func(context.Context) error{
-		d.watches, d.temporals, d.parked, d.transactions, d.wakeUps, d.workers, d.doorbells, d.clock, d.sizes,
+		d.watches, d.temporals, d.parked, d.transactions, d.wakeUps, d.workers, d.doorbells, d.clock, d.sizes, d.retention,
 	} {
 		if err := check(ctx); err != nil {
 			return d.out, fail(err, "checkup")

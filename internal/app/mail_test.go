@@ -59,3 +59,22 @@ func TestValuesAreDeliveredAsTheyAreRecorded(t *testing.T) {
 		t.Errorf("result = %s %s, want %s", got.Result, got.Error, want)
 	}
 }
+
+// TestMessageBeforeTheWarmupIsGivenToIt: a message that came before the warmup began, or between two of its blocks, is
+// there when the warmup asks for one.
+func TestMessageBeforeTheWarmupIsGivenToIt(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{
+		"agents/m.md":        simpleAgent,
+		"agents/m.warmup.js": "const a = 1\n// ----------\nexit(await message())",
+	})
+	job := k.submit("m", nil)
+	if err := k.SendMessage(t.Context(), job.ID, json.RawMessage(`"early"`), ""); err != nil {
+		t.Fatal(err)
+	}
+	k.work()
+	if got := k.ended(job.ID); string(got.Result) != `"early"` {
+		k.dump(job.ID)
+		t.Errorf("result = %s %s, want the message", got.Result, got.Error)
+	}
+}

@@ -31,6 +31,9 @@ var ErrSandbox = errors.New("the sandbox cannot be used")
 
 // newMachine makes what runs cells, and its end.
 func newMachine(cfg Config) (jsvm.Machine, *sandbox.Pool, error) {
+	if cfg.Machine != nil {
+		return cfg.Machine, nil, nil
+	}
 	if cfg.Sandbox == SandboxInProcess {
 		return jsvm.NewInProcess(), nil, nil
 	}

@@ -271,6 +271,7 @@ func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 		return err
 	})
 	group.Go(func() error { return s.keeper.Chore(over) })
+	group.Go(func() error { return s.keeper.Prune(over) })
 	group.Go(func() error { return s.notifier.Run(over) })
 	group.Go(func() error {
 		s.worker.app.reach.listen(over, s.pool, store.DirtyChannel, func(string) { s.keeper.Dirty() })

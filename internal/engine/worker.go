@@ -52,6 +52,8 @@ type Chores interface {
 	LookAtWaits(ctx context.Context) (time.Duration, error)
 	// SweepWaits looks at quiet groups and returns how many lost wake-ups it caught.
 	SweepWaits(ctx context.Context) (int, error)
+	// Prune removes a few ended jobs whose time is over; more: there are others.
+	Prune(ctx context.Context) (more bool, err error)
 }
 
 // Keeper keeps one worker alive in the database's eyes, and does its share of the chores.

@@ -80,6 +80,7 @@ type App interface {
 	Approver
 	Agents
 	Objects
+	Janitor
 	Prober
 }
 
@@ -140,6 +141,7 @@ func newServer(a App, opts Options) (*server, *chi.Mux) {
 	s.routeHistory()
 	s.routeControl()
 	s.routeObjects()
+	s.routeRetention()
 	s.routeApprovals()
 	s.routeSystem()
 	s.routeDocs(router)

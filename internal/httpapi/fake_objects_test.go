@@ -36,3 +36,11 @@ func (f *fakeApp) DeleteObject(_ context.Context, name app.ObjectName, _ *int64)
 func (f *fakeApp) ListObjects(context.Context, app.ObjectName, string, string, int) (app.ObjectPage, error) {
 	return app.ObjectPage{}, f.note("ListObjects")
 }
+
+func (f *fakeApp) Retention(_ context.Context, prefix string) (app.Retention, error) {
+	return app.Retention{Prefix: prefix, Succeeded: app.Kept{Keep: "30d"}}, f.note("Retention")
+}
+
+func (f *fakeApp) SetRetention(_ context.Context, prefix string, wish app.RetentionWish) (app.Retention, error) {
+	return app.Retention{Prefix: prefix, Succeeded: app.Kept{Keep: wish.Succeeded, From: prefix}}, f.note("SetRetention")
+}

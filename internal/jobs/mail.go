@@ -24,9 +24,10 @@ func (m Mail) Urgent() bool {
 
 // Open turns a mailbox row into the events it means for the job as it stands. No events: the row has come
 // too late to mean anything (a timeout of a cell that has ended, a pause of a finished job). Later: the row
-// stays in the mailbox, because the open cell may still ask for it with message().
+// stays in the mailbox, because the open cell, or one whose code is there already, may still ask for it with
+// message().
 func Open(job Job, m Mail, now time.Time) (events []Event, later bool) {
-	if m.Kind == "message" && job.Cell != nil && job.Status != Done {
+	if m.Kind == "message" && job.mayAsk() {
 		if _, ok := waitingForMessage(job); !ok {
 			return nil, true
 		}
@@ -99,6 +100,18 @@ func AsksForMessage(job Job, m Mail) (Pending, bool) {
 	p, ok := waitingForMessage(job)
 	given := m.Kind == "message" || m.Kind == "interrupt" && ok && job.Cell.Origin != FromReply
 	return p, ok && given && job.Status != Done && job.Cell.setOf(p.Call) >= 0
+}
+
+// mayAsk reports whether code will run before the model is asked again.
+func (j *Job) mayAsk() bool {
+	switch {
+	case j.Status == Done || j.MustFail != "" || j.MustHalt != "":
+		return false
+	case j.Cell != nil:
+		return true
+	default:
+		return !j.Exit && (j.Code || j.Warm < j.Blocks)
+	}
 }
 
 // waitingForMessage finds the oldest open message() of the open cell.

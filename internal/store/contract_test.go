@@ -50,6 +50,9 @@ func (c contractChores) TryNow(ctx context.Context, specs ...temporal.Spec) erro
 	return err
 }
 
+// Prune implements engine.Chores; the suite keeps everything.
+func (c contractChores) Prune(context.Context) (bool, error) { return false, nil }
+
 func (c contractChores) LookAtWaits(ctx context.Context) (time.Duration, error) {
 	round, err := c.Waits.Tick(ctx)
 	return round.RetryIn, err

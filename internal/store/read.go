@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"statek/internal/jobs"
 	"statek/internal/store/db"
@@ -112,6 +114,10 @@ func (s *Store) Put(ctx context.Context, id jobs.ID, kind string, payload json.R
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	q := db.New(tx)
 	if err := q.MailboxPut(ctx, db.MailboxPutParams{JobID: id, Kind: kind, Payload: string(payload)}); err != nil {
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && pg.Code == "23503" { // retention has just removed it
+			err = ErrNotFound
+		}
 		return wrap(err, "put mail for job %s", id)
 	}
 	if err := q.Ring(ctx, db.RingParams{Jobs: []jobs.ID{id}}); err != nil {

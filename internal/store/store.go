@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -29,6 +30,9 @@ type Store struct {
 	commits *merger[*commitOp]
 	tools   *merger[*toolOp]
 	submits *merger[*submitOp]
+
+	// strayMail is the last mail that RingStray has looked at; 0: it begins again.
+	strayMail atomic.Int64
 }
 
 // Bell is told, after a commit, what happened in it: that somebody was rung, and which job changed and whether it

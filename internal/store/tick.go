@@ -83,9 +83,15 @@ func (s *Store) TakeOver(ctx context.Context) (int, error) {
 	return s.rangAll(row.Jobs, wrap(err, "take over jobs"))
 }
 
-// RingStray rings jobs that have work, no owner and, it seems, no doorbell.
+// strayMail is how much mail one look for strays reads.
+const strayMail = 1000
+
+// RingStray rings jobs that have work, no owner and, it seems, no doorbell. Of a full mailbox it looks at a page each time.
 func (s *Store) RingStray(ctx context.Context, limit int) (int, error) {
-	row, err := s.q.JobsStray(ctx, int32(limit))
+	row, err := s.q.JobsStray(ctx, db.JobsStrayParams{After: s.strayMail.Load(), MaxMail: strayMail, MaxJobs: int32(limit)})
+	if err == nil {
+		s.strayMail.Store(row.Reached)
+	}
 	return s.rangAll(row.Jobs, wrap(err, "ring stray jobs"))
 }
 

@@ -18,10 +18,15 @@ where job_id = $1 and cell_to is null
 order by name;
 
 -- name: VariablesOf :many
-select job_id, name, value, type, refused
-from statek.variables
-where job_id = any(sqlc.arg(jobs)::uuid[]) and cell_to is null
-order by job_id, name;
+select v.job_id, v.name, v.value, v.type, v.refused
+from unnest(sqlc.arg(jobs)::uuid[]) as j(id)
+cross join lateral ( -- one look-up for each job, in its month: a list of ids is looked for in every month
+  select x.job_id, x.name, x.value, x.type, x.refused
+  from statek.variables x
+  where x.job_id = j.id and x.cell_to is null
+  offset 0
+) v
+order by v.job_id, v.name;
 
 -- The workspace after a given cell.
 -- name: VariablesAt :many

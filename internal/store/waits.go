@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,6 +37,9 @@ type Waits struct {
 	Jitter func() float64
 	// Go are the temporals of the embedding program, by name. Set it before the first use.
 	Go map[string]GoTemporal
+
+	// collected is the last group that Collect has looked at; 0: it begins again.
+	collected atomic.Int64
 
 	mu sync.Mutex
 	// definitions caches temporals by version id; versions never change.

@@ -54,9 +54,12 @@ select distinct due.group_id
 from (
   select c.group_id
   from statek.wait_checks c
-  join statek.wait_groups g on g.id = c.group_id
+  cross join lateral ( -- a look-up each: as a join, few checks make a scan of all groups
+    select x.id from statek.wait_groups x
+    where x.id = c.group_id and (x.kind <> 'go' or x.name = any(sqlc.arg(known)::text[]))
+    offset 0
+  ) g
   where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
-    and (g.kind <> 'go' or g.name = any(sqlc.arg(known)::text[]))
   order by c.settle_xid
   limit sqlc.arg(most)
 ) due
@@ -192,14 +195,25 @@ limit sqlc.arg(most);
 
 -- Groups that nobody owes a look, least recently seen first.
 -- name: WaitGroupsQuiet :many
-select g.id
-from statek.wait_groups g
-where g.retry_at is null and g.recheck is null
-  and (g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
-  and (g.kind <> 'go' or g.name = any(sqlc.arg(known)::text[]))
-  and exists (select from statek.waits w where w.group_id = g.id)
-  and not exists (select from statek.wait_checks c where c.group_id = g.id)
-order by g.last_at nulls first
+select x.id
+from (
+  (select g.id, g.last_at
+    from statek.wait_groups g
+    where g.retry_at is null and g.recheck is null and g.last_at is null
+      and (g.kind <> 'go' or g.name = any(sqlc.arg(known)::text[]))
+      and exists (select from statek.waits w where w.group_id = g.id)
+      and not exists (select from statek.wait_checks c where c.group_id = g.id)
+    limit sqlc.arg(most))
+  union all
+  (select g.id, g.last_at
+    from statek.wait_groups g
+    where g.retry_at is null and g.recheck is null and g.last_at < sqlc.arg(before)::timestamptz
+      and (g.kind <> 'go' or g.name = any(sqlc.arg(known)::text[]))
+      and exists (select from statek.waits w where w.group_id = g.id)
+      and not exists (select from statek.wait_checks c where c.group_id = g.id)
+    order by g.last_at
+    limit sqlc.arg(most))) x
+order by x.last_at nulls first
 limit sqlc.arg(most);
 
 -- Whether something already told, or is about to tell, to look at the group.
@@ -222,11 +236,14 @@ select least(
 -- name: WaitGroupsIdle :many
 select g.id
 from statek.wait_groups g
-where (g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
+where g.id = any(sqlc.arg(among)::bigint[]) and (g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
   and not exists (select from statek.waits w where w.group_id = g.id)
 order by g.id
-limit sqlc.arg(most)
 for update skip locked;
+
+-- The groups after an id.
+-- name: WaitGroupsPage :many
+select id from statek.wait_groups where id > sqlc.arg(after)::bigint order by id limit sqlc.arg(most);
 
 -- name: WaitGroupsDelete :execrows
 delete from statek.wait_groups g

@@ -157,28 +157,56 @@ func (w *Waits) Tick(ctx context.Context) (Round, error) {
 	return round, failed
 }
 
+// collectPage groups are looked at in one transaction, collectPages of them in one call.
+const (
+	collectPage  = 2000
+	collectPages = 20
+)
+
 // Collect deletes groups that nobody waits in, checks that belong to none, and facts that have expired. It
-// returns the number of groups; call it each minute or so.
+// returns the number of groups; call it each minute or so. Of very many groups it looks at a part each time.
 func (w *Waits) Collect(ctx context.Context) (int, error) {
 	const limit = 1000
-	var n int64
-	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+	n := 0
+	for range collectPages {
+		deleted, more, err := w.collectPage(ctx)
+		n += deleted
+		if err != nil {
+			return n, wrap(err, "collect groups")
+		}
+		if !more {
+			break
+		}
+	}
+	if _, err := w.q.WaitChecksOrphaned(ctx); err != nil {
+		return n, wrap(err, "collect checks")
+	}
+	_, err := w.q.FactsExpire(ctx, db.FactsExpireParams{Now: w.now(), Most: limit})
+	return n, wrap(err, "expire facts")
+}
+
+// collectPage deletes the unused groups among the next ones.
+func (w *Waits) collectPage(ctx context.Context) (deleted int, more bool, err error) {
+	page, err := w.q.WaitGroupsPage(ctx, db.WaitGroupsPageParams{After: w.collected.Load(), Most: collectPage})
+	if err != nil {
+		return 0, false, err
+	}
+	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		q := w.q.WithTx(tx)
-		ids, err := q.WaitGroupsIdle(ctx, db.WaitGroupsIdleParams{Before: w.now().Add(-idleGrace), Most: limit})
+		ids, err := q.WaitGroupsIdle(ctx, db.WaitGroupsIdleParams{Before: w.now().Add(-idleGrace), Among: page})
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		n, err = q.WaitGroupsDelete(ctx, ids)
+		n, err := q.WaitGroupsDelete(ctx, ids)
+		deleted = int(n)
 		return err
 	})
-	if err != nil {
-		return 0, wrap(err, "collect groups")
+	if more = len(page) == collectPage; more && err == nil {
+		w.collected.Store(page[len(page)-1])
+	} else {
+		w.collected.Store(0)
 	}
-	if _, err := w.q.WaitChecksOrphaned(ctx); err != nil {
-		return int(n), wrap(err, "collect checks")
-	}
-	_, err = w.q.FactsExpire(ctx, db.FactsExpireParams{Now: w.now(), Most: limit})
-	return int(n), wrap(err, "expire facts")
+	return deleted, more, err
 }
 
 // SweepCaught names the counter of lost wake-ups in statek.counters.

@@ -50,28 +50,36 @@ where state = 'running'
     where w.id::text = attempted_by[array_upper(attempted_by, 1)] and w.dead_at is null);
 
 -- Jobs that nobody owns although they have work. A job that was free before the oldest doorbell still in the
--- queue was rung has lost its own; one that became free later may simply be waiting its turn.
+-- queue was rung has lost its own; one that became free later may simply be waiting its turn. Mail is looked at in pages,
+-- by id: a mailbox may hold much that its sleeping jobs have not asked for.
 -- name: JobsStray :one
 with horizon as (
   select least(clock_timestamp() - interval '5 seconds',
     -- the head of the queue, in the order of River's fetch index
     (select scheduled_at - interval '5 seconds' from river.river_job where state = 'available' and queue = 'default'
      order by priority, scheduled_at, id limit 1)) as at
+), page as materialized (
+select m.id, m.job_id, m.kind, m.created_at from statek.mailbox m where m.id > sqlc.arg(after)::bigint order by m.id limit sqlc.arg(max_mail)::integer
 ), stray as (
 select s.job_id
-from statek.job_state s, horizon h
+from statek.job_state s
 where s.owner is null and s.parked_on is null and s.wake_at is null
-  and s.status in ('READY', 'WARMING_UP', 'STARTED') and s.freed_at < h.at
-union -- mail, except messages that a sleeping or paused cell has not asked for
-select m.job_id
-from statek.mailbox m
-join statek.job_state s on s.job_id = m.job_id
-cross join horizon h
-where s.owner is null and s.parked_on is null and m.created_at < h.at
-  and (m.kind <> 'message' or s.status not in ('SUSPENDED', 'PAUSED') or s.blocked_on like '%message%')
+  and s.status in ('READY', 'WARMING_UP', 'STARTED') and s.freed_at < (select h.at from horizon h)
+union -- mail, except messages to jobs that rest for another reason: they are read when that is over
+select s.job_id
+from page m
+cross join lateral (
+  select x.job_id from statek.job_state x
+  where x.job_id = m.job_id and x.owner is null and x.parked_on is null
+    and (m.kind <> 'message' or x.blocked_on like '%message%' or x.status not in ('SUSPENDED', 'PAUSED') and x.wake_at is null)
+  offset 0
+) s
+where m.created_at < (select h.at from horizon h)
 limit sqlc.arg(max_jobs)::integer
 )
-select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing from stray;
+select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing,
+  coalesce((select max(p.id) from page p having count(*) = sqlc.arg(max_mail)::integer), 0)::bigint as reached -- 0: the last page
+from stray;
 
 -- name: WorkersForget :exec
 delete from statek.workers where dead_at < clock_timestamp() - interval '1 hour';

@@ -317,6 +317,25 @@ type StatekPrefix struct {
 	CreatedAt time.Time
 }
 
+type StatekPruned struct {
+	JobID uuid.UUID
+}
+
+type StatekPruning struct {
+	One      bool
+	Reached  uuid.UUID
+	LappedAt *time.Time
+	Removed  int64
+}
+
+// How long ended jobs are kept; null: for ever. Set with statek.set_retention, read with statek.retention_at.
+type StatekRetention struct {
+	Prefix    string
+	Outcome   string
+	Keep      pgtype.Interval
+	ChangedAt time.Time
+}
+
 type StatekTemporal struct {
 	ID         uuid.UUID
 	Prefix     string

@@ -151,10 +151,15 @@ func (q *Queries) VariablesInsert(ctx context.Context, arg VariablesInsertParams
 }
 
 const VariablesOf = `-- name: VariablesOf :many
-select job_id, name, value, type, refused
-from statek.variables
-where job_id = any($1::uuid[]) and cell_to is null
-order by job_id, name
+select v.job_id, v.name, v.value, v.type, v.refused
+from unnest($1::uuid[]) as j(id)
+cross join lateral ( -- one look-up for each job, in its month: a list of ids is looked for in every month
+  select x.job_id, x.name, x.value, x.type, x.refused
+  from statek.variables x
+  where x.job_id = j.id and x.cell_to is null
+  offset 0
+) v
+order by v.job_id, v.name
 `
 
 type VariablesOfRow struct {

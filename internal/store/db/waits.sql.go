@@ -254,22 +254,21 @@ func (q *Queries) WaitGroupsDelete(ctx context.Context, ids []int64) (int64, err
 const WaitGroupsIdle = `-- name: WaitGroupsIdle :many
 select g.id
 from statek.wait_groups g
-where (g.last_at is null or g.last_at < $1::timestamptz)
+where g.id = any($1::bigint[]) and (g.last_at is null or g.last_at < $2::timestamptz)
   and not exists (select from statek.waits w where w.group_id = g.id)
 order by g.id
-limit $2
 for update skip locked
 `
 
 type WaitGroupsIdleParams struct {
+	Among  []int64
 	Before time.Time
-	Most   int32
 }
 
 // Locks groups that look unused. WaitGroupsDelete asks once more, in a later statement: a registration holds
 // the group's key share until its wait is committed, so whoever got the lock sees every wait there is.
 func (q *Queries) WaitGroupsIdle(ctx context.Context, arg WaitGroupsIdleParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, WaitGroupsIdle, arg.Before, arg.Most)
+	rows, err := q.db.Query(ctx, WaitGroupsIdle, arg.Among, arg.Before)
 	if err != nil {
 		return nil, err
 	}
@@ -317,27 +316,68 @@ func (q *Queries) WaitGroupsOf(ctx context.Context, hashes [][]byte) ([]int64, e
 	return items, nil
 }
 
+const WaitGroupsPage = `-- name: WaitGroupsPage :many
+select id from statek.wait_groups where id > $1::bigint order by id limit $2
+`
+
+type WaitGroupsPageParams struct {
+	After int64
+	Most  int32
+}
+
+// The groups after an id.
+func (q *Queries) WaitGroupsPage(ctx context.Context, arg WaitGroupsPageParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, WaitGroupsPage, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const WaitGroupsQuiet = `-- name: WaitGroupsQuiet :many
-select g.id
-from statek.wait_groups g
-where g.retry_at is null and g.recheck is null
-  and (g.last_at is null or g.last_at < $1::timestamptz)
-  and (g.kind <> 'go' or g.name = any($2::text[]))
-  and exists (select from statek.waits w where w.group_id = g.id)
-  and not exists (select from statek.wait_checks c where c.group_id = g.id)
-order by g.last_at nulls first
-limit $3
+select x.id
+from (
+  (select g.id, g.last_at
+    from statek.wait_groups g
+    where g.retry_at is null and g.recheck is null and g.last_at is null
+      and (g.kind <> 'go' or g.name = any($1::text[]))
+      and exists (select from statek.waits w where w.group_id = g.id)
+      and not exists (select from statek.wait_checks c where c.group_id = g.id)
+    limit $2)
+  union all
+  (select g.id, g.last_at
+    from statek.wait_groups g
+    where g.retry_at is null and g.recheck is null and g.last_at < $3::timestamptz
+      and (g.kind <> 'go' or g.name = any($1::text[]))
+      and exists (select from statek.waits w where w.group_id = g.id)
+      and not exists (select from statek.wait_checks c where c.group_id = g.id)
+    order by g.last_at
+    limit $2)) x
+order by x.last_at nulls first
+limit $2
 `
 
 type WaitGroupsQuietParams struct {
-	Before time.Time
 	Known  []string
 	Most   int32
+	Before time.Time
 }
 
 // Groups that nobody owes a look, least recently seen first.
 func (q *Queries) WaitGroupsQuiet(ctx context.Context, arg WaitGroupsQuietParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, WaitGroupsQuiet, arg.Before, arg.Known, arg.Most)
+	rows, err := q.db.Query(ctx, WaitGroupsQuiet, arg.Known, arg.Most, arg.Before)
 	if err != nil {
 		return nil, err
 	}
@@ -395,9 +435,12 @@ select distinct due.group_id
 from (
   select c.group_id
   from statek.wait_checks c
-  join statek.wait_groups g on g.id = c.group_id
+  cross join lateral ( -- a look-up each: as a join, few checks make a scan of all groups
+    select x.id from statek.wait_groups x
+    where x.id = c.group_id and (x.kind <> 'go' or x.name = any($1::text[]))
+    offset 0
+  ) g
   where c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
-    and (g.kind <> 'go' or g.name = any($1::text[]))
   order by c.settle_xid
   limit $2
 ) due
