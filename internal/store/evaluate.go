@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"statek/internal/failpoint"
 	"statek/internal/store/db"
 	"statek/internal/temporal"
 )
@@ -140,10 +141,14 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 	if err := l.record(ctx); err != nil {
 		return false, err
 	}
+	if l.ringing {
+		l.w.failpoints.Group(failpoint.LookRecorded, l.group.Name, l.group.Args)
+	}
 	if err := tx.Commit(ctx); err != nil {
 		return false, err
 	}
 	if l.ringing {
+		l.w.failpoints.Group(failpoint.LookCommitted, l.group.Name, l.group.Args)
 		l.w.rang()
 	}
 	return true, nil

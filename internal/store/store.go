@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"statek/internal/failpoint"
 	"statek/internal/jobs"
 	"statek/internal/store/db"
 )
@@ -24,6 +25,8 @@ type Store struct {
 	q     *db.Queries
 	bell  Bell
 	Waits *Waits
+	// failpoints are nil but in workers that a test has armed.
+	failpoints *failpoint.Points
 }
 
 // Bell is told, after a commit, what happened in it: that somebody was rung, and which job changed. It must
@@ -42,6 +45,9 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	waits.Rang = bell.Rang
 	return &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
 }
+
+// SetFailpoints arms the places inside transactions, for tests. Call it before the first use.
+func (s *Store) SetFailpoints(points *failpoint.Points) { s.failpoints, s.Waits.failpoints = points, points }
 
 type silent struct{}
 

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"statek/internal/failpoint"
 	"statek/internal/store/db"
 	"statek/internal/temporal"
 )
@@ -31,6 +32,8 @@ type Waits struct {
 	Jitter func() float64
 	// Go are the temporals of the embedding program, by name. Set it before the first use.
 	Go map[string]GoTemporal
+
+	failpoints *failpoint.Points
 
 	mu sync.Mutex
 	// definitions caches temporals by version id; versions never change.
