@@ -47,7 +47,9 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 }
 
 // SetFailpoints arms the places inside transactions, for tests. Call it before the first use.
-func (s *Store) SetFailpoints(points *failpoint.Points) { s.failpoints, s.Waits.failpoints = points, points }
+func (s *Store) SetFailpoints(points *failpoint.Points) {
+	s.failpoints, s.Waits.failpoints = points, points
+}
 
 type silent struct{}
 
