@@ -39,8 +39,9 @@ type riot struct {
 
 // sample is a job that a worker held when it was killed.
 type sample struct {
-	Job    uuid.UUID
-	Seq    int64
+	job    uuid.UUID
+	seq    int64
+	worker uuid.UUID
 	killed time.Time
 }
 
@@ -233,14 +234,14 @@ func (r *riot) kill(one *rioter) {
 	r.t.Helper()
 	one.process.kill()
 	killed := time.Now()
-	rows, err := r.pool.Query(r.t.Context(), `select s.job_id as job, s.seq from statek.job_state s join statek.workers w on w.id = s.owner
+	rows, err := r.pool.Query(r.t.Context(), `select s.job_id, s.seq, w.id from statek.job_state s join statek.workers w on w.id = s.owner
 		where w.pid = $1 and w.dead_at is null and s.status in ('READY', 'WARMING_UP', 'STARTED')`, one.cmd.Process.Pid)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	held, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (sample, error) {
 		s := sample{killed: killed}
-		return s, row.Scan(&s.Job, &s.Seq)
+		return s, row.Scan(&s.job, &s.seq, &s.worker)
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -256,9 +257,14 @@ func (r *riot) endSessions(one *rioter) int {
 		where w.pid = $1 order by md5(a.pid || $2) limit 2) as victims`, one.cmd.Process.Pid, fmt.Sprint(r.random.Uint64()))
 }
 
-// takeAway stops the database for so long, and then lets everybody recover, while nothing else happens.
-func (r *riot) takeAway(long time.Duration) {
+// takeAway gives the cluster jobs, stops the database for so long, and then lets everybody recover, while nothing
+// else happens.
+func (r *riot) takeAway(long time.Duration, count, steps int) {
 	r.t.Helper()
+	for range count {
+		r.submitOne(steps)
+	}
+	r.until("the jobs have begun", "select count(*) > 0 from statek.job_state where owner is not null")
 	o := outage{began: time.Now(), held: query[int](r.world, "select count(*) from statek.job_state where owner is not null")}
 	r.db.stop()
 	r.tally["outages of the database"]++

@@ -19,9 +19,10 @@ func TestRiot(t *testing.T) {
 		outage, steps = 30*time.Second, 12
 	}
 	half := time.Duration(seconds) * time.Second / 2
-	r.rage(half, count/2, steps)
-	r.takeAway(outage)
-	r.rage(half, count-count/2, steps)
+	part := count / 5
+	r.rage(half, 2*part, steps)
+	r.takeAway(outage, part, steps)
+	r.rage(half, count-3*part, steps)
 	r.end(count)
 	r.check()
 	r.report(seconds)
