@@ -27,6 +27,10 @@ type Store struct {
 	Waits *Waits
 	// failpoints are nil but in workers that a test has armed.
 	failpoints *failpoint.Points
+
+	claims  *merger[*claimOp]
+	commits *merger[*commitOp]
+	tools   *merger[*toolOp]
 }
 
 // Bell is told, after a commit, what happened in it: that somebody was rung, and which job changed. It must
@@ -43,7 +47,11 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	}
 	waits := NewWaits(pool, now)
 	waits.Rang = bell.Rang
-	return &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
+	s := &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
+	s.claims = &merger[*claimOp]{run: s.claimMany, most: 64, lanes: 1}
+	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64, lanes: 2}
+	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64, lanes: 2}
+	return s
 }
 
 // SetFailpoints arms the places inside transactions, for tests. Call it before the first use.
