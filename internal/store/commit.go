@@ -42,7 +42,9 @@ type commitOp struct {
 
 // mergeable reports commits that lock nothing but what is their job's: waits and sets have groups in common, and two
 // batches could want them in different orders.
-func mergeable(c jobs.Commit) bool { return len(c.Waits)+len(c.Sets)+len(c.Withdraw) == 0 && !c.HandOver }
+func mergeable(c jobs.Commit) bool {
+	return len(c.Waits)+len(c.Sets)+len(c.Withdraw) == 0 && !c.HandOver
+}
 
 // commitMany writes commits of different jobs in one transaction, in the order of their ids. When the server refuses
 // one of them nothing is written, and each is tried alone.
