@@ -93,6 +93,9 @@ func (r *riot) checkPayments() {
 func (r *riot) checkOutages() {
 	r.t.Helper()
 	for _, o := range r.outages {
+		if o.quick {
+			continue
+		}
 		most, all := 0, 0
 		row := r.pool.QueryRow(r.t.Context(), `select coalesce(max(n), 0), coalesce(sum(n), 0) from (
 			select count(*) as n from statek.history where kind = 'taken_over' and at between $1 and $2 group by job_id) as takeovers`, o.ended, o.calm)
@@ -158,7 +161,8 @@ func (r *riot) report(seconds int) {
 	}
 	for _, name := range []string{
 		"moves", "payments", "payments asked for again", "workers killed", "workers stopped", "stopped in a tool's transaction", "sessions ended",
-		"networks cut", "replies lost", "APIs killed", "outages of the database", "claims", "takeovers recorded",
+		"networks cut", "networks stalled", "replies lost", "APIs killed", "restarts of the database", "outages of the database", "claims",
+		"takeovers recorded",
 	} {
 		lines = append(lines, fmt.Sprintf("| %-34s | %10d |", name, r.tally[name]))
 	}

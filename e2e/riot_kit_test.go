@@ -49,6 +49,7 @@ type sample struct {
 type outage struct {
 	began, ended, calm time.Time
 	held               int
+	quick              bool // a restart, and nobody waited for others to recover
 }
 
 // rioter is a place for a worker.
@@ -139,7 +140,7 @@ func (r *riot) submitOne(steps int) {
 // rage does one thing after another to workers and APIs for so long, while jobs come in.
 func (r *riot) rage(long time.Duration, count, steps int) {
 	r.t.Helper()
-	began, before := time.Now(), len(r.jobs)
+	began, before, restarts := time.Now(), len(r.jobs), 0
 	var victims []int
 	for round := -1; ; {
 		elapsed := time.Since(began)
@@ -153,6 +154,11 @@ func (r *riot) rage(long time.Duration, count, steps int) {
 			round, victims = n, r.random.Perm(rioters)[:rioters/2] // the others must be able to see them die
 		}
 		r.heal()
+		if n := int(elapsed / time.Minute); n > restarts {
+			restarts = n
+			r.tally["restarts of the database"]++
+			r.restart(0)
+		}
 		if one := r.workers[victims[r.random.IntN(len(victims))]]; one.heal == nil {
 			r.hurt(one)
 		}
@@ -209,10 +215,14 @@ func (r *riot) hurt(one *rioter) {
 		})
 	case n < 12:
 		r.tally["sessions ended"] += r.endSessions(one)
-	case n < 13:
+	case n < 13 && r.random.IntN(2) == 0:
 		r.tally["networks cut"]++
 		one.wire.Cut()
 		lasts(0.1, 7, one.wire.Restore)
+	case n < 13:
+		r.tally["networks stalled"]++
+		one.wire.Stall()
+		lasts(0.5, 9, one.wire.Restore)
 	case n < 15:
 		one.wire.LoseReply(importantRequest)
 		lasts(0.2, 1, func() {})
@@ -265,16 +275,28 @@ func (r *riot) takeAway(long time.Duration, count, steps int) {
 		r.submitOne(steps)
 	}
 	r.until("the jobs have begun", "select count(*) > 0 from statek.job_state where owner is not null")
-	o := outage{began: time.Now(), held: query[int](r.world, "select count(*) from statek.job_state where owner is not null")}
-	r.db.stop()
+	held := query[int](r.world, "select count(*) from statek.job_state where owner is not null")
 	r.tally["outages of the database"]++
+	o := r.restart(long)
+	<-time.After(recovering)
+	o.held, o.quick = held, false
+}
+
+// recovering is how long everybody may need to be well again.
+const recovering = 8 * time.Second
+
+// restart stops the database, and starts it after so long.
+func (r *riot) restart(long time.Duration) *outage {
+	r.t.Helper()
+	o := outage{began: time.Now(), quick: true}
+	r.db.stop()
 	<-time.After(long)
 	r.db.start()
 	o.ended = time.Now()
+	o.calm = o.ended.Add(recovering)
 	r.pool.Reset()
-	<-time.After(8 * time.Second)
-	o.calm = time.Now()
 	r.outages = append(r.outages, o)
+	return &r.outages[len(r.outages)-1]
 }
 
 // end waits for all jobs to end, now that nobody is hurt any more.

@@ -19,6 +19,7 @@ type Wire struct {
 	mu     sync.Mutex // guards what follows
 	server string
 	down   bool
+	open   chan struct{} // closed while something may pass
 	conns  map[net.Conn]bool
 	match  func(request []byte) bool // the answers to the next such request are lost
 	lost   int
@@ -31,7 +32,8 @@ func NewWire(t testing.TB, dsn string) *Wire {
 	if err != nil || u.Host == "" || u.Query().Get("host") != "" {
 		t.Fatalf("pgtest: the tests that disturb connections need a server with a URL and a TCP port (%v)", err)
 	}
-	w := &Wire{server: u.Host, conns: map[net.Conn]bool{}}
+	w := &Wire{server: u.Host, conns: map[net.Conn]bool{}, open: make(chan struct{})}
+	close(w.open)
 	var config net.ListenConfig
 	if w.listener, err = config.Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
 		t.Fatalf("pgtest: listen: %v", err)
@@ -44,6 +46,7 @@ func NewWire(t testing.TB, dsn string) *Wire {
 	w.wg.Go(w.accept)
 	t.Cleanup(func() {
 		_ = w.listener.Close()
+		w.Restore()
 		w.Cut()
 		w.wg.Wait()
 	})
@@ -66,11 +69,35 @@ func (w *Wire) Cut() { w.end(true) }
 // Drop ends all connections; new ones go through.
 func (w *Wire) Drop() { w.end(false) }
 
-// Restore lets new connections through again.
+// Stall holds back all that travels, and new connections, until Restore: nobody is told, and nothing is lost.
+func (w *Wire) Stall() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-w.open:
+		w.open = make(chan struct{})
+	default:
+	}
+}
+
+// Restore ends what Cut or Stall has begun.
 func (w *Wire) Restore() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.down = false
+	select {
+	case <-w.open:
+	default:
+		close(w.open)
+	}
+}
+
+// pass waits while the wire is stalled.
+func (w *Wire) pass() {
+	w.mu.Lock()
+	open := w.open
+	w.mu.Unlock()
+	<-open
 }
 
 // LoseReply loses the server's answers to the next request that matches, once the server has begun to answer, and
@@ -114,6 +141,7 @@ func (w *Wire) accept() {
 }
 
 func (w *Wire) connect(client net.Conn) {
+	w.pass()
 	w.mu.Lock()
 	target, down := w.server, w.down
 	w.mu.Unlock()
@@ -168,6 +196,7 @@ func (w *Wire) carry(to, from net.Conn, pass func([]byte) bool) {
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
+			w.pass()
 			if !pass(buf[:n]) {
 				return
 			}
