@@ -66,7 +66,12 @@ end $$;
 comment on function statek.release(uuid, bigint, uuid) is
   'For workers: gives a job up; false when it was rung meanwhile or is no longer held.';
 
-drop function statek.submit_jobs(uuid[], text[], uuid[], text[], integer[], text[], text[], text[], smallint[], text[], timestamptz[],
+drop trigger catalog_changed on statek.agents;
+drop trigger catalog_changed on statek.tools;
+drop trigger catalog_changed on statek.temporals;
+drop function statek.catalog_changed();
+drop function statek.check_generation(bigint);
+drop function statek.submit_jobs(bigint, uuid[], text[], uuid[], text[], integer[], text[], text[], text[], smallint[], text[], timestamptz[],
   text[], timestamptz[], text[], text[], text[], integer[], text[], text[], text[]);
 drop function statek.commit_jobs(uuid, uuid[], bigint[], text[], integer[], text[], text[], text[], text[], text[], timestamptz[],
   boolean[], text[], text[], integer[], integer[], text[], integer[], integer[], timestamptz[], text[], bigint[],
@@ -76,3 +81,4 @@ drop index statek.job_state_unowned;
 create index job_state_unowned on statek.job_state (changed_at)
   where owner is null and parked_on is null and status in ('READY', 'WARMING_UP', 'STARTED');
 alter table statek.job_state drop column freed_at;
+alter table statek.jobs reset (fillfactor);

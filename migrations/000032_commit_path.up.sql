@@ -9,6 +9,9 @@ drop index statek.job_state_unowned;
 create index job_state_unowned on statek.job_state (freed_at)
   where owner is null and parked_on is null and status in ('READY', 'WARMING_UP', 'STARTED');
 
+-- Room for the one update of a job's end on its page, which then touches no index.
+alter table statek.jobs set (fillfactor = 80);
+
 -- Takes jobs for a worker. Free, or held by a worker that is dead or gone, or by this very worker that no longer
 -- runs it (_held false): the epoch goes up and the job is the caller's. Otherwise the owner is told through rung. No
 -- row: no such job, or one of several is locked by somebody: the others do not wait for it, and the caller asks for it
@@ -128,8 +131,35 @@ comment on function statek.commit_jobs(uuid, uuid[], bigint[], text[], integer[]
     integer[], text[], integer[], text[], text[], text[]) is
   'For workers: the fenced write of jobs'' states and history; raises ST001 unless the caller holds each job at its epoch.';
 
+-- Any change of definitions counts, whoever makes it: what was read at an older generation may be out of date.
+create function statek.catalog_changed() returns trigger
+  language plpgsql volatile security definer
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  update statek.catalog set generation = generation + 1;
+  return null;
+end $$;
+create trigger catalog_changed after insert or update or delete or truncate on statek.agents
+  for each statement execute function statek.catalog_changed();
+create trigger catalog_changed after insert or update or delete or truncate on statek.tools
+  for each statement execute function statek.catalog_changed();
+create trigger catalog_changed after insert or update or delete or truncate on statek.temporals
+  for each statement execute function statek.catalog_changed();
+update statek.catalog set generation = generation + 1;
+
+-- Raises ST002 when definitions have changed since a generation; 0 is not checked.
+create function statek.check_generation(_generation bigint) returns void
+  language plpgsql stable
+  set search_path = pg_catalog, pg_temp as $$
+begin
+  if _generation <> 0 and _generation is distinct from (select c.generation from statek.catalog c) then
+    raise exception 'definitions have changed since generation %', _generation using errcode = 'ST002', hint = 'read them again';
+  end if;
+end $$;
+
 -- Submits jobs that have no business key: all their rows and their doorbells. Jobs that start later are not rung.
-create function statek.submit_jobs(_ids uuid[], _prefixes text[], _agents uuid[], _roles text[], _versions integer[],
+-- _generation is that of the definitions they were planned with.
+create function statek.submit_jobs(_generation bigint, _ids uuid[], _prefixes text[], _agents uuid[], _roles text[], _versions integer[],
     _sources text[], _locales text[], _tags text[], _priorities smallint[], _specs text[], _ats timestamptz[],
     _cores text[], _wake_at timestamptz[], _blocked_on text[], _blocked_why text[], _submitted text[],
     _var_of integer[], _names text[], _values text[], _types text[]) returns void
@@ -137,6 +167,7 @@ create function statek.submit_jobs(_ids uuid[], _prefixes text[], _agents uuid[]
   set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan as $$
 begin
+  perform statek.check_generation(_generation);
   insert into statek.prefixes (path)
     select distinct p.path from unnest(_prefixes) as p(path)
     where not exists (select from statek.prefixes x where x.path = p.path)
@@ -156,7 +187,7 @@ begin
     from unnest(_var_of, _names, _values, _types) as v(of, name, value, type);
   perform statek.ring(array(select n.id from unnest(_ids, _wake_at) as n(id, wake_at) where n.wake_at is null));
 end $$;
-comment on function statek.submit_jobs(uuid[], text[], uuid[], text[], integer[], text[], text[], text[], smallint[], text[], timestamptz[],
+comment on function statek.submit_jobs(bigint, uuid[], text[], uuid[], text[], integer[], text[], text[], text[], smallint[], text[], timestamptz[],
     text[], timestamptz[], text[], text[], text[], integer[], text[], text[], text[]) is
   'For the API: inserts jobs without business keys, and rings those that may start.';
 

@@ -101,7 +101,7 @@ func (s *Store) CommitIn(ctx context.Context, tx pgx.Tx, c jobs.Commit) error {
 }
 
 func (s *Store) ring(c jobs.Commit) {
-	s.bell.Changed(c.Job)
+	s.bell.Changed(c.Job, c.State.Status == jobs.Done || c.State.Status == jobs.Paused)
 	if c.HandOver {
 		s.bell.Rang()
 	}

@@ -212,8 +212,8 @@ func TestNotifierCoalesces(t *testing.T) {
 		id := uuid.New()
 		ids[id.String()] = true
 		n.Rang()
-		n.Changed(id)
-		n.Changed(id)
+		n.Changed(id, false)
+		n.Changed(id, false)
 	}
 	ctx, cancel := context.WithCancel(k.ctx)
 	done := make(chan struct{})
@@ -232,7 +232,7 @@ func TestNotifierCoalesces(t *testing.T) {
 		}
 	}
 	for range 1000 { // more than fit into one notification: it says "many"
-		n.Changed(uuid.New())
+		n.Changed(uuid.New(), false)
 	}
 	for {
 		got, err := conn.WaitForNotification(k.ctx)
