@@ -107,8 +107,9 @@ type plan struct {
 
 const (
 	crashSlots = 8
-	// crashAtOnce bounds the jobs that die with one that is meant.
-	crashAtOnce = "1"
+	// crashTogether are the jobs of the worker in the first place, which commit together and die together; the others
+	// have one each.
+	crashTogether = "4"
 )
 
 func newMatrix(t *testing.T) *matrix {
@@ -218,7 +219,11 @@ func (m *matrix) run() {
 	for {
 		for i, p := range m.slots {
 			if p == nil || p.ended() {
-				m.slots[i] = m.start("statek-worker", m.env, "--max-jobs", crashAtOnce, "--conns", "8", "--sandbox", "in-process")
+				atOnce := "1"
+				if i == 0 {
+					atOnce = crashTogether
+				}
+				m.slots[i] = m.start("statek-worker", m.env, "--max-jobs", atOnce, "--conns", "8", "--sandbox", "in-process")
 			}
 		}
 		left, asleep := m.look()

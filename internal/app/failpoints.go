@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 
 	"github.com/google/uuid"
@@ -10,34 +11,41 @@ import (
 	"statek/internal/failpoint"
 	"statek/internal/jobs"
 	"statek/internal/providers"
+	"statek/internal/store"
 )
 
-// armed wraps what an engine acts through, so that every commit and every call announces itself. Only a worker whose
-// environment names who listens is armed; all others have none of these types.
-type armed struct {
-	points *failpoint.Points
-}
-
-// engine replaces the parts of cfg.
-func (a armed) engine(cfg *engine.Config) error {
-	cfg.Jobs = armedJobs{cfg.Jobs, a.points}
-	cfg.SQL = armedSQL{cfg.SQL, a.points}
-	cfg.Objects = armedObjects{cfg.Objects, a.points}
-	cfg.Waits = armedWaits{cfg.Waits, a.points}
+// arm wraps what an engine acts through, so that every commit and every call announces itself. Only a worker whose
+// environment names who listens is armed; all others have none of the types below.
+func (w *Worker) arm(ctx context.Context, cfg *engine.Config, st *store.Store, chores engine.Chores) (engine.Chores, error) {
+	w.cfg.Logger.WarnContext(ctx, "FAILPOINTS ARE ARMED: this worker stops at named places until a test lets it go on; unset "+
+		failpoint.Variable+" to work normally", slog.String("address", w.cfg.Failpoints))
+	st.SetFailpoints(w.points)
+	cfg.Jobs = armedJobs{cfg.Jobs, w.points}
+	cfg.SQL = armedSQL{cfg.SQL, w.points}
+	cfg.Objects = armedObjects{cfg.Objects, w.points}
+	cfg.Waits = armedWaits{cfg.Waits, w.points}
 	client := *cfg.Client
-	client.Transport = armedTransport{client.Transport, a.points}
+	client.Transport = armedTransport{client.Transport, w.points}
 	cfg.Client = &client
 	byName := map[string]providers.Provider{}
 	for _, name := range cfg.Providers.Names() {
 		p, err := cfg.Providers.Lookup(name)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		byName[name] = armedProvider{p, a.points}
+		byName[name] = armedProvider{p, w.points}
 	}
 	var err error
 	cfg.Providers, err = providers.NewRegistry(byName, cfg.Providers.Default())
-	return err
+	return armedChores{chores, w.points}, err
+}
+
+// pulse is the heartbeat over a connection.
+func (w *Worker) pulse(h *store.Heart) engine.Pulse {
+	if w.points != nil {
+		return armedPulse{pulse{h}, w.points}
+	}
+	return pulse{h}
 }
 
 type armedJobs struct {

@@ -229,13 +229,11 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 	}
 	var work engine.Chores = &chores{Store: st, logger: w.cfg.Logger, sweep: temporal.FirstSweep()}
 	if w.points != nil {
-		w.cfg.Logger.WarnContext(ctx, "FAILPOINTS ARE ARMED: this worker stops at named places until a test lets it go on; unset "+
-			failpoint.Variable+" to work normally", slog.String("address", w.cfg.Failpoints))
-		if err := (armed{w.points}).engine(&cfg); err != nil {
+		armed, err := w.arm(ctx, &cfg, st, work)
+		if err != nil {
 			return nil, err
 		}
-		st.SetFailpoints(w.points)
-		work = armedChores{work, w.points}
+		work = armed
 	}
 	s.engine = engine.New(cfg, ctx)
 	first := heart
@@ -254,13 +252,6 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 		},
 	})
 	return s, nil
-}
-
-func (w *Worker) pulse(h *store.Heart) engine.Pulse {
-	if w.points != nil {
-		return armedPulse{pulse{h}, w.points}
-	}
-	return pulse{h}
 }
 
 // transport is shared by all calls of HTTP tools.
