@@ -142,6 +142,7 @@ func (r *riot) rage(long time.Duration, count, steps int) {
 	r.t.Helper()
 	began, before, restarts := time.Now(), len(r.jobs), 0
 	var victims []int
+	begun := false
 	for round := -1; ; {
 		elapsed := time.Since(began)
 		if elapsed >= long && len(r.jobs) == before+count {
@@ -159,7 +160,11 @@ func (r *riot) rage(long time.Duration, count, steps int) {
 			r.tally["restarts of the database"]++
 			r.restart(0)
 		}
-		if one := r.workers[victims[r.random.IntN(len(victims))]]; one.heal == nil {
+		one := r.workers[victims[r.random.IntN(len(victims))]]
+		switch {
+		case !begun: // however short it is, somebody dies who is busy
+			begun = r.killBusy()
+		case one.heal == nil:
 			r.hurt(one)
 		}
 		<-time.After(time.Duration(50+r.random.IntN(400)) * time.Millisecond)
@@ -183,6 +188,22 @@ func (r *riot) heal() {
 			r.launch(one)
 		}
 	}
+}
+
+// killBusy kills the worker that drives most jobs, if one drives any.
+func (r *riot) killBusy() bool {
+	r.t.Helper()
+	pid := query[int](r.world, `select coalesce((select w.pid from statek.job_state s join statek.workers w on w.id = s.owner
+		where w.dead_at is null and s.status in ('READY', 'WARMING_UP', 'STARTED') group by w.id, w.pid order by count(*) desc limit 1), 0)`)
+	for _, one := range r.workers {
+		if one.cmd.Process.Pid == pid && one.heal == nil {
+			r.tally["workers killed"]++
+			r.kill(one)
+			r.launch(one)
+			return true
+		}
+	}
+	return false
 }
 
 // hurt does something to a worker, or an API.
