@@ -240,9 +240,9 @@ func (m *matrix) run() {
 		if left != last {
 			last, moved = left, time.Now()
 		}
-		if time.Since(moved) > patience {
+		if time.Since(moved) > 2*patience { // who dies four times needs 25 s
 			m.t.Log(m.table("select job_id, status, blocked_why, owner from statek.job_state where status <> 'DONE' limit 20"))
-			m.t.Fatalf("%d jobs have not ended, and none has for %s", left, patience)
+			m.t.Fatalf("%d jobs have not ended, and none has for %s", left, 2*patience)
 		}
 	}
 	for _, p := range m.slots {
