@@ -318,7 +318,7 @@ func (m *matrix) choose(passed map[string]map[failpoint.Point]int) []plan {
 		{"external", []death{{failpoint.IntentAfter, 1}, {failpoint.ProgressAfter, 1}}},
 		{"once", []death{{failpoint.HTTPAfter, 1}, {failpoint.ClaimAfter, 1}}},
 		{"model", []death{{failpoint.RequestAfter, 1}, {failpoint.RequestAfter, 1}, {failpoint.ReplyAfter, 1}}},
-		{"queue_late", []death{{failpoint.LookRecorded, 1}, {failpoint.LookCommitted, 1}, {failpoint.ToolDone, 1}}},
+		{"queue_late", []death{{failpoint.LookServed, 1}, {failpoint.LookCommitted, 1}, {failpoint.ToolDone, 1}}},
 	}
 	for n, p := range failpoint.OfJobs() {
 		met := 0

@@ -212,6 +212,7 @@ type stay struct {
 	notifier *store.Notifier
 	alive    context.Context
 	kill     context.CancelCauseFunc
+	taken    taken
 }
 
 func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) (*stay, error) {
@@ -236,6 +237,7 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 		work = armed
 	}
 	s.engine = engine.New(cfg, ctx)
+	st.Waits.Taker, st.Waits.MayTake, st.Waits.Took = id, s.mayTake, s.took
 	first := heart
 	s.keeper = engine.NewKeeper(engine.Keeper{
 		Engine: s.engine, Chores: work, Logger: w.cfg.Logger,
@@ -300,7 +302,10 @@ func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 	stopped := make(chan error, 1)
 	go func() {
 		defer close(wound)
-		stopped <- q.Run(taking, s.worker.cfg.Grace)
+		finish := s.taken.open(taking, s.worker.cfg.Grace)
+		err := q.Run(taking, s.worker.cfg.Grace)
+		finish()
+		stopped <- err
 	}()
 	group.Go(func() error {
 		defer finish()

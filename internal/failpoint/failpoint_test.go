@@ -26,7 +26,7 @@ func TestANilPointAnnouncesNothing(t *testing.T) {
 	}
 	points.Worker(failpoint.BeatAfter)
 	points.Job(failpoint.ToolDone, uuid.New())
-	points.Group(failpoint.LookRecorded, "event", []byte("{}"))
+	points.Group(failpoint.LookServed, "event", []byte("{}"))
 }
 
 // TestAPointWaitsForItsAnswer: the process says where it is, and goes on when it is told to and not before.
@@ -69,7 +69,7 @@ func TestAPointWaitsForItsAnswer(t *testing.T) {
 		want failpoint.Announcement
 	}{
 		{func() { points.Job(failpoint.ToolDone, job) }, failpoint.Announcement{PID: os.Getpid(), Point: failpoint.ToolDone, Job: job}},
-		{func() { points.Group(failpoint.LookRecorded, "go", []byte("{}")) }, failpoint.Announcement{PID: os.Getpid(), Point: failpoint.LookRecorded, Group: "go{}"}},
+		{func() { points.Group(failpoint.LookServed, "go", []byte("{}")) }, failpoint.Announcement{PID: os.Getpid(), Point: failpoint.LookServed, Group: "go{}"}},
 		{func() { points.Worker(failpoint.BeatAfter) }, failpoint.Announcement{PID: os.Getpid(), Point: failpoint.BeatAfter}},
 	} {
 		passed := make(chan struct{})

@@ -56,8 +56,8 @@ const (
 const (
 	TryBefore     Point = "try.before"     // registered, not looked at
 	TryAfter      Point = "try.after"      // looked at, the mail not read
-	LookRecorded  Point = "look.recorded"  // values are claimed and mailed in the open transaction
-	LookCommitted Point = "look.committed" // nobody has been notified
+	LookServed    Point = "look.served"    // values are claimed and mailed in the open transaction
+	LookCommitted Point = "look.committed" // nobody has been notified, and what this worker took does not run
 )
 
 // What a worker does for all.
@@ -77,7 +77,7 @@ func OfJobs() []Point {
 		DoorbellTaken, DoorbellAnswered, ClaimBefore, ClaimAfter, IntentBefore, IntentAfter, ModelBefore, ModelAfter, ReplyBefore,
 		ReplyAfter, WaitsBefore, WaitsAfter, EndBefore, EndAfter, ReleaseBefore, ReleaseAfter, ProgressBefore, ProgressAfter,
 		RungCleared, ToolBefore, ToolDone, ToolCommitted, GiveBackBefore, GiveBackDone, GiveBackAfter, TxRecorded, HTTPBefore,
-		HTTPAfter, RequestBefore, RequestAfter, TryBefore, TryAfter, LookRecorded, LookCommitted,
+		HTTPAfter, RequestBefore, RequestAfter, TryBefore, TryAfter, LookServed, LookCommitted,
 	}
 }
 
