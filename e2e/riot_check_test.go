@@ -177,8 +177,12 @@ func (r *riot) report(seconds int) {
 	if os.Getenv("CRASH_SECONDS") != "" {
 		fmt.Println(strings.Join(lines, "\n")) // also without -v
 	}
-	if quantile(0.99) > 8*time.Second {
-		r.t.Errorf("recovery from kills: p99 is %s, want at most 8 s", quantile(0.99))
+	most := patience // of a few on a machine that does other things too, one may be late
+	if len(took) >= 100 {
+		most = 8 * time.Second
+	}
+	if quantile(0.99) > most {
+		r.t.Errorf("recovery from kills: p99 is %s, want at most %s", quantile(0.99), most)
 	}
 	for _, must := range []string{"workers killed", "takeovers recorded"} {
 		if r.tally[must] == 0 {
