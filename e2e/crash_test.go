@@ -34,8 +34,11 @@ func TestKill9AtEveryPoint(t *testing.T) {
 		m.fine(one)
 	}
 	want, passed := map[string]course{}, map[string]map[failpoint.Point]int{}
-	for _, one := range first {
-		want[one.name], passed[one.name] = m.course(one), one.passed
+	for i, one := range first {
+		want[one.name], passed[one.name] = m.course(one), map[failpoint.Point]int{}
+		for p, n := range one.passed { // it may depend on who rings a job when
+			passed[one.name][p] = min(n, second[i].passed[p])
+		}
 	}
 	plans := m.choose(passed)
 	if t.Failed() {
@@ -56,13 +59,13 @@ func TestKill9AtEveryPoint(t *testing.T) {
 	took := time.Since(began)
 	for _, v := range victims {
 		m.fine(v)
-		if len(v.deaths) > 0 && v.deaths[0].nth == 1 { // whether a job comes somewhere twice may depend on who rings it when
-			t.Errorf("%s: of %v there is left %v", v.name, v.plan.deaths, v.deaths)
-		}
 		if diff := cmp.Diff(want[v.name], m.course(v)); diff != "" {
 			m.dump(v.job)
 			t.Errorf("%s, killed at %v (-undisturbed +killed):\n%s", v.name, v.plan.deaths, diff)
 		}
+	}
+	if missed := missed(victims); len(missed) > len(victims)/10 {
+		t.Errorf("%d of %d have not come to where they should die: %v", len(missed), len(victims), missed)
 	}
 	m.report(victims, took)
 }
