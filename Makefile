@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test short race fuzz bench bench-peers bench-check plans storm sim build gen gen-check fmt fmt-check vet lint check up down clean
+.PHONY: help demo test short race fuzz bench bench-peers bench-check plans storm sim crash build gen gen-check fmt fmt-check vet lint check up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ storm: ## 10,000 tasks for 256 waiting jobs, while workers are killed and listen
 
 sim: ## simulate SEEDS (100000) worlds from SIM_FROM (0) on; one in which a rule is broken goes to internal/sim/testdata/seeds
 	SEEDS=$${SEEDS:-100000} go test ./internal/sim -run '^TestSimulation$$' -count 1 -timeout 24h -v
+
+crash: ## kill workers at every point of every scenario, then 2,000 jobs in a riot (CRASH_SEED, CRASH_JOBS, CRASH_SECONDS)
+	@./scripts/need-postgres.sh
+	CRASH_ALL=1 CRASH_JOBS=$${CRASH_JOBS:-2000} CRASH_SECONDS=$${CRASH_SECONDS:-420} go test -timeout 40m -run '^(TestKill9AtEveryPoint|TestRiot)$$' -count 1 -v ./e2e
 
 build: ## build static binaries: bin/statek-api, bin/statek-worker, bin/statek
 	$(STATIC) -o bin/statek-api ./cmd/api

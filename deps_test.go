@@ -31,7 +31,7 @@ var arrows = []arrow{
 	{"cmd/statek", []string{".", "internal/app", "internal/config", "internal/devdb", "internal/httpapi"}, "the dev server wires all, and finds a database"},
 	{"internal/httpapi", []string{"internal/app", "web"}, "the API can do what the use cases offer and cannot reach past them"},
 	{"internal/app", []string{
-		"internal/agents", "internal/config", "internal/engine", "internal/jobs", "internal/jsvm/…", "internal/objects", "internal/providers/…",
+		"internal/agents", "internal/config", "internal/engine", "internal/failpoint", "internal/jobs", "internal/jsvm/…", "internal/objects", "internal/providers/…",
 		"internal/queue", "internal/sqldef", "internal/store/…", "internal/temporal", "migrations",
 	}, "use cases and wiring: everything but who calls them"},
 	{"internal/engine", []string{
@@ -51,11 +51,12 @@ var arrows = []arrow{
 	{"internal/providers/scripted", []string{"internal/providers"}, "an implementation of the contract"},
 	{"internal/providers/providertest", []string{"internal/providers"}, "tests any implementation of the contract"},
 	{"internal/store", []string{
-		"internal/agents", "internal/jobs", "internal/objects", "internal/sqldef", "internal/store/db", "internal/temporal", "migrations",
+		"internal/agents", "internal/failpoint", "internal/jobs", "internal/objects", "internal/sqldef", "internal/store/db", "internal/temporal", "migrations",
 	}, "rows to types of the core and back; it never decides, so never imports the engine"},
 	{"internal/store/db", nil, "generated"},
 	{"internal/store/storetest", []string{"internal/agents", "internal/engine", "internal/jobs", "internal/sqldef", "internal/temporal"}, "tests any store of the engine's interfaces"},
 	{"internal/queue", []string{"internal/jobs"}, "doorbells carry an id"},
+	{"internal/failpoint", nil, "a leaf: it announces places and knows nobody who passes them"},
 	{"internal/config", nil, "flags and environment to structs"},
 	{"internal/devdb", nil, "finds or starts a PostgreSQL server; knows nothing of ours"},
 	{"internal/pgtest", []string{"internal/devdb", "internal/queue", "internal/store", "migrations"}, "migrated databases for tests"},

@@ -205,28 +205,6 @@ func (s *storm) report() {
 	}
 }
 
-// table returns rows as lines.
-func (s *storm) table(statement string) []string {
-	s.t.Helper()
-	rows, err := s.pool.Query(context.WithoutCancel(s.t.Context()), statement)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
-		values, err := row.Values()
-		for i, v := range values {
-			if id, ok := v.([16]byte); ok {
-				values[i] = uuid.UUID(id)
-			}
-		}
-		return strings.TrimSuffix(fmt.Sprintln(values...), "\n"), err
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return lines
-}
-
 // number is a setting of the test from its environment.
 func number(t *testing.T, name string, otherwise int) int {
 	t.Helper()

@@ -3,6 +3,7 @@ package e2e
 import (
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -105,48 +106,71 @@ func (w *world) isReady(want bool) {
 	}
 }
 
-// ownDatabase is a server that a test may stop and start again under the same address.
+// ownDatabase is a database that a test may take away and give back under the same address. With local binaries it is
+// a server that stops and starts; with any other server it is the way there that is cut, and its sessions ended.
 type ownDatabase struct {
 	t      *testing.T
+	url    string // leads through the wire
+	wire   *pgtest.Wire
 	dir    string
-	url    string
-	server *devdb.Server
+	server *devdb.Server // nil: not ours
 }
 
 // newOwnDatabase starts a server with a migrated database.
 func newOwnDatabase(t *testing.T) *ownDatabase {
 	t.Helper()
 	installed, err := devdb.Installed(t.Context())
-	if err != nil || installed == "" {
-		t.Skipf("this test stops and starts a server from local binaries, and there are none (%v)", err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	db := &ownDatabase{t: t, dir: openFolder(t)}
+	db := &ownDatabase{t: t}
+	if installed == "" || os.Getenv("TEST_DATABASE_URL") != "" {
+		db.wire = pgtest.NewWire(t, pgtest.URL(t))
+		db.url = db.wire.URL()
+		return db
+	}
+	db.dir = openFolder(t)
 	t.Cleanup(func() { db.stop() })
-	db.start()
+	db.launch()
 	if err := db.server.EnsureDatabase(t.Context(), "statek"); err != nil {
 		t.Fatal(err)
 	}
-	db.url = db.server.URL("statek")
-	if err := pgtest.Migrate(t.Context(), db.url); err != nil {
+	if err := pgtest.Migrate(t.Context(), db.server.URL("statek")); err != nil {
 		t.Fatal(err)
 	}
+	db.wire = pgtest.NewWire(t, db.server.URL("statek"))
+	db.url = db.wire.URL()
 	return db
 }
 
-func (db *ownDatabase) start() {
+func (db *ownDatabase) launch() {
 	db.t.Helper()
 	server, err := devdb.Start(db.t.Context(), devdb.Config{Dir: db.dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		db.t.Fatal(err)
 	}
-	if db.url != "" && server.URL("statek") != db.url {
-		db.t.Skip("another program has taken the server's port meanwhile")
-	}
 	db.server = server
+}
+
+func (db *ownDatabase) start() {
+	db.t.Helper()
+	if db.dir != "" {
+		db.launch()
+		u, err := url.Parse(db.server.URL("statek"))
+		if err != nil {
+			db.t.Fatal(err)
+		}
+		db.wire.Lead(u.Host) // its port may have been taken meanwhile
+	}
+	db.wire.Restore()
 }
 
 func (db *ownDatabase) stop() {
 	db.t.Helper()
+	if db.server == nil {
+		db.wire.Cut()
+		return
+	}
 	if err := db.server.Stop(); err != nil {
 		db.t.Error(err)
 	}

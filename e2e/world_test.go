@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"statek/internal/app"
@@ -309,6 +311,28 @@ func query[T any](w *world, statement string, args ...any) T {
 		w.t.Fatal(err)
 	}
 	return v
+}
+
+// table returns rows as lines.
+func (w *world) table(statement string) []string {
+	w.t.Helper()
+	rows, err := w.pool.Query(context.WithoutCancel(w.t.Context()), statement)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		values, err := row.Values()
+		for i, v := range values {
+			if id, ok := v.([16]byte); ok {
+				values[i] = uuid.UUID(id)
+			}
+		}
+		return strings.TrimSuffix(fmt.Sprintln(values...), "\n"), err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return lines
 }
 
 // folder writes definitions to disk.

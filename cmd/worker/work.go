@@ -32,7 +32,7 @@ func work(ctx context.Context, cfg config.Worker, env []string, logger *slog.Log
 	defer a.Close()
 	worker, err := app.NewWorker(a, app.WorkerConfig{
 		Logger: logger, Providers: registry, MaxJobs: cfg.MaxJobs, Conns: cfg.Conns, Grace: cfg.Grace,
-		Environ: config.EnvOf(env).Get, Version: config.Version(),
+		Environ: config.EnvOf(env).Get, Version: config.Version(), Failpoints: config.EnvOf(env).Get("STATEK_FAILPOINTS"),
 	})
 	if err != nil {
 		return err

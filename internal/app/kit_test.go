@@ -28,7 +28,7 @@ type kit struct {
 	// replies are the scripted provider's files.
 	replies fstest.MapFS
 	// wire is what the App and its workers connect through, when the test asked for it; pool never does.
-	wire *proxy
+	wire *pgtest.Wire
 }
 
 // files maps paths below the definitions folder, or "replies/<role>.md", to texts.
@@ -44,8 +44,8 @@ func newKit(t *testing.T, defs files) *kit {
 func newKitThrough(t *testing.T, defs files) *kit {
 	t.Helper()
 	direct := pgtest.URL(t)
-	wire, url := newProxy(t, direct)
-	return (&kit{t: t, url: url, pool: pgtest.Pool(t, direct), wire: wire}).open(defs)
+	wire := pgtest.NewWire(t, direct)
+	return (&kit{t: t, url: wire.URL(), pool: pgtest.Pool(t, direct), wire: wire}).open(defs)
 }
 
 func (k *kit) open(defs files) *kit {

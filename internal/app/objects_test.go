@@ -225,12 +225,12 @@ func TestObjectCommitWithoutAnAnswer(t *testing.T) {
 	k.exec("select statek.emit('/', 'go')")
 	const committing = "from pg_stat_activity where datname = current_database() and wait_event = 'advisory' and query ilike 'commit%'"
 	k.is("select count(*) = 1 " + committing)
-	k.wire.cut()
+	k.wire.Cut()
 	if err := held.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k.is("select count(*) = 0 " + committing)
-	k.wire.restore()
+	k.wire.Restore()
 	k.is("select status = 'DONE' from statek.job_state where job_id = $1", job.ID)
 	done, err := k.WaitJob(t.Context(), job.ID, 20*time.Second)
 	if err != nil {

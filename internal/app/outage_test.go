@@ -1,95 +1,12 @@
 package app_test
 
 import (
-	"context"
 	"encoding/json"
-	"io"
-	"net"
-	"net/url"
-	"sync"
 	"testing"
 	"time"
 
 	"statek/internal/app"
 )
-
-// proxy stands between App and database and can be cut.
-type proxy struct {
-	listener net.Listener
-	server   string
-	wg       sync.WaitGroup
-
-	mu    sync.Mutex
-	down  bool
-	conns map[net.Conn]bool
-}
-
-// newProxy returns the proxy and the URL that leads through it.
-func newProxy(t *testing.T, databaseURL string) (*proxy, string) {
-	t.Helper()
-	u, err := url.Parse(databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{server: u.Host, conns: map[net.Conn]bool{}}
-	var config net.ListenConfig
-	if p.listener, err = config.Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	u.Host = p.listener.Addr().String()
-	p.wg.Go(p.accept)
-	t.Cleanup(func() {
-		_ = p.listener.Close()
-		p.cut()
-		p.wg.Wait()
-	})
-	return p, u.String()
-}
-
-// cut ends all connections and lets no new ones through.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = true
-	for c := range p.conns {
-		_ = c.Close()
-	}
-	clear(p.conns)
-}
-
-func (p *proxy) restore() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = false
-}
-
-func (p *proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		var dialer net.Dialer
-		server, err := dialer.DialContext(context.Background(), "tcp", p.server)
-		p.mu.Lock()
-		if err != nil || p.down {
-			_ = client.Close()
-			if err == nil {
-				_ = server.Close()
-			}
-			p.mu.Unlock()
-			continue
-		}
-		p.conns[client], p.conns[server] = true, true
-		p.mu.Unlock()
-		for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
-			p.wg.Go(func() {
-				_, _ = io.Copy(way[0], way[1])
-				_, _ = way[0].Close(), way[1].Close()
-			})
-		}
-	}
-}
 
 // TestOutageOfTheDatabase: jobs that slept, thought or called when the database went away continue by themselves
 // when it is back, and what is asked meanwhile is refused as unavailable.
@@ -109,7 +26,7 @@ func TestOutageOfTheDatabase(t *testing.T) {
 	key := service.next(t)
 	k.until(sleeper.ID, "SUSPENDED")
 	k.thinking(thinker.ID, 1)
-	k.wire.cut()
+	k.wire.Cut()
 	let() // the tool answers while nothing can be recorded
 	began := time.Now()
 	for time.Since(began) < 7*time.Second {
@@ -118,7 +35,7 @@ func TestOutageOfTheDatabase(t *testing.T) {
 		}
 		k.exec("select pg_sleep(0.1)") // directly
 	}
-	k.wire.restore()
+	k.wire.Restore()
 	restored := time.Now()
 	if _, _, err := k.Emit(t.Context(), "/", "go", "", json.RawMessage("1")); err != nil {
 		t.Fatal(err)

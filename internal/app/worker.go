@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"statek/internal/engine"
+	"statek/internal/failpoint"
 	"statek/internal/jsvm"
 	"statek/internal/providers"
 	"statek/internal/queue"
@@ -48,6 +49,8 @@ type WorkerConfig struct {
 	Version string
 	// Limits of every cell; zero fields are defaults.
 	Limits jsvm.Limits
+	// Failpoints is where the places that a crash would hurt are announced: for tests. Default: nowhere.
+	Failpoints string
 }
 
 // Worker drives jobs. Any number may run, in any number of processes.
@@ -55,6 +58,8 @@ type Worker struct {
 	app   *App
 	cfg   WorkerConfig
 	ready atomic.Bool
+	// points are nil unless the worker is armed.
+	points *failpoint.Points
 	// winding are earlier lives whose queue still waits for its database.
 	winding sync.WaitGroup
 }
@@ -89,7 +94,11 @@ func NewWorker(a *App, cfg WorkerConfig) (*Worker, error) {
 		}
 		cfg.Providers = none
 	}
-	return &Worker{app: a, cfg: cfg}, nil
+	points, err := failpoint.Connect(cfg.Failpoints, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{app: a, cfg: cfg, points: points}, nil
 }
 
 // Ready reports whether the worker takes jobs.
@@ -154,7 +163,12 @@ func (w *Worker) stay(ctx context.Context) (err error) {
 		pool.Close()
 		return err
 	}
-	s := w.assemble(ctx, pool, id, heart)
+	s, err := w.assemble(ctx, pool, id, heart)
+	if err != nil {
+		_ = heart.Close(context.WithoutCancel(ctx))
+		pool.Close()
+		return err
+	}
 	w.cfg.Logger.InfoContext(ctx, "worker started", slog.String("worker", id.String()))
 	w.ready.Store(true)
 	var wound <-chan struct{}
@@ -201,36 +215,45 @@ type stay struct {
 	taken    taken
 }
 
-func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) *stay {
+func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) (*stay, error) {
 	notifier := store.NewNotifier(pool, 0)
 	st := store.New(pool, notifier, w.app.now)
 	st.Waits.Go = w.cfg.Temporals
 	st.Waits.Jitter = func() float64 { return float64(random()>>11) / (1 << 53) }
 	s := &stay{worker: w, id: id, pool: pool, notifier: notifier}
 	s.alive, s.kill = context.WithCancelCause(context.WithoutCancel(ctx))
-	s.engine = engine.New(engine.Config{
+	cfg := engine.Config{
 		Worker: id, Jobs: st, Library: library{st}, SQL: st, Objects: st, Waits: waits{st, s}, Machine: w.app.machine,
 		Providers: w.cfg.Providers, GoTools: w.cfg.Tools, Client: &http.Client{Transport: transport()}, Environ: w.cfg.Environ,
 		Logger: w.cfg.Logger, Now: w.app.now, Random: random, Near: func(at time.Time) { s.keeper.Near(at) },
 		Unavailable: store.Unavailable, Concurrent: store.Concurrent, ToolSlots: max(2, w.cfg.Conns-6), Limits: w.cfg.Limits,
-	}, ctx)
+	}
+	var work engine.Chores = &chores{Store: st, logger: w.cfg.Logger, sweep: temporal.FirstSweep()}
+	if w.points != nil {
+		armed, err := w.arm(ctx, &cfg, st, work)
+		if err != nil {
+			return nil, err
+		}
+		work = armed
+	}
+	s.engine = engine.New(cfg, ctx)
 	st.Waits.Taker, st.Waits.MayTake, st.Waits.Took = id, s.mayTake, s.took
 	first := heart
 	s.keeper = engine.NewKeeper(engine.Keeper{
-		Engine: s.engine, Chores: &chores{Store: st, logger: w.cfg.Logger, sweep: temporal.FirstSweep()}, Logger: w.cfg.Logger,
+		Engine: s.engine, Chores: work, Logger: w.cfg.Logger,
 		Dial: func(ctx context.Context) (engine.Pulse, error) {
 			if h := first; h != nil {
 				first = nil
-				return pulse{h}, nil
+				return w.pulse(h), nil
 			}
 			conn, err := store.Dial(ctx, pool)
 			if err != nil {
 				return nil, err
 			}
-			return pulse{store.NewHeart(conn)}, nil
+			return w.pulse(store.NewHeart(conn)), nil
 		},
 	})
-	return s
+	return s, nil
 }
 
 // transport is shared by all calls of HTTP tools.
@@ -307,7 +330,9 @@ func (s *stay) answer(ctx context.Context, job uuid.UUID) {
 	defer cancel(nil)
 	stop := context.AfterFunc(s.alive, func() { cancel(context.Cause(s.alive)) })
 	defer stop()
+	s.worker.points.Job(failpoint.DoorbellTaken, job)
 	s.engine.Advance(work, job)
+	s.worker.points.Job(failpoint.DoorbellAnswered, job)
 }
 
 func random() uint64 {

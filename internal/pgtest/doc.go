@@ -5,6 +5,7 @@
 //	pool := pgtest.DB(t)     // a private, migrated database; commits and notifications are real
 //	dsn := pgtest.URL(t)     // the same as a DSN, for programs under test
 //	tx := pgtest.Tx(t)       // a transaction that is rolled back; cheapest, for what needs no commit
+//	wire := pgtest.NewWire(t, dsn) // a way to the database that can be cut, stalled, or lose replies
 //
 // River's tables are in schema river and ours in schema statek. A database is a clone of a template that is
 // named by the hash of all migrations, and is dropped at the end of its test. The server is TEST_DATABASE_URL

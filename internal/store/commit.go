@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"statek/internal/failpoint"
 	"statek/internal/jobs"
 	"statek/internal/store/db"
 )
@@ -91,6 +92,7 @@ func (s *Store) CommitIn(ctx context.Context, tx pgx.Tx, c jobs.Commit) error {
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return wrap(err, "commit job %s", c.Job)
 	}
+	s.failpoints.Job(failpoint.TxRecorded, c.Job)
 	if err := tx.Commit(ctx); err != nil {
 		return outcome(err, c.Job)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"statek/internal/jobs"
+	"statek/internal/pgtest"
 	"statek/internal/store"
 	"statek/internal/temporal"
 )
@@ -190,17 +191,18 @@ func TestLostReplyToCommitLeavesTheOutcomeUnknown(t *testing.T) {
 			w := k.worker()
 			job := k.job()
 			h := k.claimed(job, w)
-			wire := newProxy(t, k.url)
-			far := store.New(wire.pool(t), nil, time.Now)
+			wire := pgtest.NewWire(t, k.url)
+			pool := pgtest.Pool(t, wire.URL())
+			far := store.New(pool, nil, time.Now)
 			c := h.commit(start(1), jobs.Console{Lines: []string{"a line of this commit"}})
 			var err error
 			if how == "pipelined" {
-				wire.swallowAfter("a line of this commit")
+				wire.LoseReplyTo("a line of this commit")
 				_, err = far.Commit(k.ctx, c)
 			} else {
-				tx, beginErr := wire.pool(t).Begin(k.ctx)
+				tx, beginErr := pool.Begin(k.ctx)
 				k.must(beginErr)
-				wire.swallowAfter("commit\x00")
+				wire.LoseReplyTo("commit\x00")
 				err = far.CommitIn(k.ctx, tx, c)
 				_ = tx.Rollback(k.ctx)
 			}
@@ -223,8 +225,8 @@ func TestLostConnectionsAreUnavailability(t *testing.T) {
 	t.Parallel()
 	k := newJobsKit(t)
 	job := k.job()
-	wire := newProxy(t, k.url)
-	far := store.New(wire.pool(t), nil, time.Now)
+	wire := pgtest.NewWire(t, k.url)
+	far := store.New(pgtest.Pool(t, wire.URL()), nil, time.Now)
 	reads := map[string]func(context.Context) error{
 		"mail":      func(ctx context.Context) error { _, err := far.Mail(ctx, job); return err },
 		"workspace": func(ctx context.Context) error { _, err := far.Workspace(ctx, job); return err },
@@ -235,9 +237,9 @@ func TestLostConnectionsAreUnavailability(t *testing.T) {
 		for _, how := range []string{"cut in the middle", "cut before"} {
 			k.must(far.Ping(k.ctx))
 			if how == "cut before" {
-				wire.cut()
+				wire.Drop()
 			} else {
-				wire.swallowAfter("statek.")
+				wire.LoseReplyTo("statek.")
 			}
 			if err := read(k.ctx); err == nil || !store.Unavailable(err) {
 				t.Errorf("%s, %s: %v, want it to say that the database is away", name, how, err)

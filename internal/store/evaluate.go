@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"statek/internal/failpoint"
 	"statek/internal/store/db"
 	"statek/internal/temporal"
 )
@@ -139,8 +140,14 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 			return false, err
 		}
 	}
+	if l.eval.Served > 0 {
+		l.w.failpoints.Group(failpoint.LookServed, l.group.Name, l.group.Args)
+	}
 	if err := l.record(ctx); err != nil {
 		return false, err
+	}
+	if l.eval.Served > 0 {
+		l.w.failpoints.Group(failpoint.LookCommitted, l.group.Name, l.group.Args)
 	}
 	if len(l.taken) > 0 {
 		l.w.Took(l.taken)

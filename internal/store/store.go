@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"statek/internal/failpoint"
 	"statek/internal/jobs"
 	"statek/internal/store/db"
 )
@@ -25,6 +26,8 @@ type Store struct {
 	q     *db.Queries
 	bell  Bell
 	Waits *Waits
+	// failpoints are nil but in workers that a test has armed.
+	failpoints *failpoint.Points
 
 	claims  *merger[*claimOp]
 	commits *merger[*commitOp]
@@ -55,6 +58,11 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64, lanes: 2}
 	s.submits = &merger[*submitOp]{run: s.submitMany, most: 64, lanes: 2}
 	return s
+}
+
+// SetFailpoints arms the places inside transactions, for tests. Call it before the first use.
+func (s *Store) SetFailpoints(points *failpoint.Points) {
+	s.failpoints, s.Waits.failpoints = points, points
 }
 
 type silent struct{}

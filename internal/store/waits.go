@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"statek/internal/failpoint"
 	"statek/internal/store/db"
 	"statek/internal/temporal"
 )
@@ -39,7 +40,8 @@ type Waits struct {
 	Go map[string]GoTemporal
 
 	// collected is the last group that Collect has looked at; 0: it begins again.
-	collected atomic.Int64
+	collected  atomic.Int64
+	failpoints *failpoint.Points
 
 	mu sync.Mutex
 	// definitions caches temporals by version id; versions never change.

@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"statek/internal/engine"
+	"statek/internal/failpoint"
+	"statek/internal/jobs"
+	"statek/internal/providers"
+	"statek/internal/store"
+)
+
+// arm wraps what an engine acts through, so that every commit and every call announces itself. Only a worker whose
+// environment names who listens is armed; all others have none of the types below.
+func (w *Worker) arm(ctx context.Context, cfg *engine.Config, st *store.Store, chores engine.Chores) (engine.Chores, error) {
+	w.cfg.Logger.WarnContext(ctx, "FAILPOINTS ARE ARMED: this worker stops at named places until a test lets it go on; unset "+
+		failpoint.Variable+" to work normally", slog.String("address", w.cfg.Failpoints))
+	st.SetFailpoints(w.points)
+	cfg.Jobs = armedJobs{cfg.Jobs, w.points}
+	cfg.SQL = armedSQL{cfg.SQL, w.points}
+	cfg.Objects = armedObjects{cfg.Objects, w.points}
+	cfg.Waits = armedWaits{cfg.Waits, w.points}
+	client := *cfg.Client
+	client.Transport = armedTransport{client.Transport, w.points}
+	cfg.Client = &client
+	byName := map[string]providers.Provider{}
+	for _, name := range cfg.Providers.Names() {
+		p, err := cfg.Providers.Lookup(name)
+		if err != nil {
+			return nil, err
+		}
+		byName[name] = armedProvider{p, w.points}
+	}
+	var err error
+	cfg.Providers, err = providers.NewRegistry(byName, cfg.Providers.Default())
+	return armedChores{chores, w.points}, err
+}
+
+// pulse is the heartbeat over a connection.
+func (w *Worker) pulse(h *store.Heart) engine.Pulse {
+	if w.points != nil {
+		return armedPulse{pulse{h}, w.points}
+	}
+	return pulse{h}
+}
+
+type armedJobs struct {
+	engine.Jobs
+	points *failpoint.Points
+}
+
+// Claim implements engine.Jobs.
+func (j armedJobs) Claim(ctx context.Context, job jobs.ID, worker uuid.UUID, held bool) (jobs.Record, bool, error) {
+	j.points.Job(failpoint.ClaimBefore, job)
+	rec, claimed, err := j.Jobs.Claim(ctx, job, worker, held)
+	if claimed && err == nil {
+		j.points.Job(failpoint.ClaimAfter, job)
+	}
+	return rec, claimed, err
+}
+
+// Commit implements engine.Jobs.
+func (j armedJobs) Commit(ctx context.Context, c jobs.Commit) (bool, error) {
+	before, after := pointsOf(c)
+	j.points.Job(before, c.Job)
+	released, err := j.Jobs.Commit(ctx, c)
+	if err == nil {
+		j.points.Job(after, c.Job)
+	}
+	return released, err
+}
+
+// HandOver implements engine.Jobs.
+func (j armedJobs) HandOver(ctx context.Context, h jobs.Hold) error {
+	j.points.Job(failpoint.HandOverBefore, h.Job)
+	err := j.Jobs.HandOver(ctx, h)
+	if err == nil {
+		j.points.Job(failpoint.HandOverAfter, h.Job)
+	}
+	return err
+}
+
+// ClearRung implements engine.Jobs.
+func (j armedJobs) ClearRung(ctx context.Context, h jobs.Hold) error {
+	err := j.Jobs.ClearRung(ctx, h)
+	if err == nil {
+		j.points.Job(failpoint.RungCleared, h.Job)
+	}
+	return err
+}
+
+// pointsOf names a commit by the most important thing in it.
+func pointsOf(c jobs.Commit) (before, after failpoint.Point) {
+	has := func(is func(jobs.Event) bool) bool {
+		return slices.ContainsFunc(c.Entries, func(e jobs.Entry) bool { return is(e.Event) })
+	}
+	switch {
+	case c.HandOver:
+		return failpoint.HandOverBefore, failpoint.HandOverAfter
+	case has(func(e jobs.Event) bool { _, ok := e.(jobs.ModelReplied); return ok }):
+		return failpoint.ReplyBefore, failpoint.ReplyAfter
+	case has(func(e jobs.Event) bool { _, ok := e.(jobs.ModelRequested); return ok }):
+		return failpoint.ModelBefore, failpoint.ModelAfter
+	case len(c.Waits) > 0:
+		return failpoint.WaitsBefore, failpoint.WaitsAfter
+	case c.State.Status == jobs.Done:
+		return failpoint.EndBefore, failpoint.EndAfter
+	case has(func(e jobs.Event) bool { call, ok := e.(jobs.CallIssued); return ok && call.Class == jobs.Tool }):
+		return failpoint.IntentBefore, failpoint.IntentAfter
+	case c.Release:
+		return failpoint.ReleaseBefore, failpoint.ReleaseAfter
+	default:
+		return failpoint.ProgressBefore, failpoint.ProgressAfter
+	}
+}
