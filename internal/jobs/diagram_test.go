@@ -91,11 +91,11 @@ func state(j jobs.Job) string { return strings.TrimSpace(string(j.Status) + " " 
 
 // abstract is what decides which events are legal: what is open, and whether counters are zero.
 func abstract(j jobs.Job) string {
-	var open []jobs.Class
+	var open []string
 	cell, model := "", ""
 	if j.Cell != nil {
 		for _, p := range j.Cell.Open {
-			open = append(open, p.Class)
+			open = append(open, fmt.Sprint(p.Class, min(p.Attempt, 2), p.Failed))
 		}
 		if len(open) > 2 {
 			open = open[:2]

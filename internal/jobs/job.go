@@ -90,6 +90,10 @@ type Pending struct {
 	Call  int    `json:"call"`
 	Name  string `json:"name"`
 	Class Class  `json:"class"`
+	// Attempt counts the attempts of which history knows; the first is known by its failure.
+	Attempt int   `json:"attempt,omitempty"`
+	Failed  bool  `json:"failed,omitempty"`   // the attempt failed; another is due at RetryAt
+	RetryAt int64 `json:"retry_at,omitempty"` // Unix ms
 }
 
 // Model is the open model request.
@@ -150,6 +154,22 @@ func (c *Cell) OnlyWaits() bool {
 	return !slices.ContainsFunc(c.Open, func(p Pending) bool { return p.Class != Wait })
 }
 
+// Resting reports whether nothing of the open cell is under way: every open call is a wait, or has failed and is
+// made again later.
+func (c *Cell) Resting() bool {
+	return !slices.ContainsFunc(c.Open, func(p Pending) bool { return p.Class != Wait && !p.Failed })
+}
+
+// RetryAt is when the next attempt of a failed call is due, in Unix ms; false: none has failed.
+func (c *Cell) RetryAt() (at int64, failed bool) {
+	for _, p := range c.Open {
+		if p.Failed && (!failed || p.RetryAt < at) {
+			at, failed = p.RetryAt, true
+		}
+	}
+	return at, failed
+}
+
 // find returns the index of an open call, or -1.
 func (c *Cell) find(call int) int {
 	return slices.IndexFunc(c.Open, func(p Pending) bool { return p.Call == call })
@@ -162,7 +182,10 @@ func (j Job) Wake() time.Time {
 		return time.UnixMilli(j.RunAt).UTC()
 	case j.Status == Started && j.Model != nil && j.Model.Failed:
 		return time.UnixMilli(j.Model.RetryAt).UTC()
-	default:
-		return time.Time{}
+	case j.Status == Suspended:
+		if at, failed := j.Cell.RetryAt(); failed {
+			return time.UnixMilli(at).UTC()
+		}
 	}
+	return time.Time{}
 }

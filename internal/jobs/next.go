@@ -9,8 +9,10 @@ import (
 // takes the job over after a crash decides what the dead one would have decided.
 func (j *Job) next(now time.Time) []Effect {
 	switch {
-	case j.Status == Done || j.Status == Paused || j.Status == Suspended:
+	case j.Status == Done || j.Status == Paused:
 		return []Effect{Rest{}}
+	case j.Status == Suspended:
+		return []Effect{j.sleepOn(now)}
 	case j.MustFail != "":
 		return []Effect{End{Outcome: Failed, Error: j.MustFail}}
 	case j.MustHalt != "":

@@ -175,12 +175,19 @@ func (l *life) drain(t *rapid.T) jobs.Event {
 	}
 	if c.OnlyWaits() {
 		events = append(events, jobs.CellEnded{State: "done"}, jobs.CellEnded{State: "failed", Error: fault})
-		if len(c.Open) > 0 {
-			events = append(events, jobs.Slept{})
-		}
 	}
+	if len(c.Open) > 0 && c.Resting() {
+		events = append(events, jobs.Slept{})
+	}
+	retry := l.now.Add(2 * time.Second).UnixMilli()
 	for _, p := range c.Open {
-		if p.Class == jobs.Tool {
+		switch {
+		case p.Class == jobs.Wait:
+		case p.Failed && p.RetryAt <= l.now.UnixMilli() && l.job.MustHalt == "":
+			return jobs.CallRetried{Call: p.Call, Name: p.Name, Attempt: p.Attempt + 1}
+		case !p.Failed:
+			events = append(events, jobs.CallFailed{Call: p.Call, Name: p.Name, Attempt: max(p.Attempt, 1), Error: fault, RetryAt: retry},
+				jobs.CallFailed{Call: p.Call, Name: p.Name, Attempt: max(p.Attempt, 1), Error: fault, Pause: true})
 			events = append(events, jobs.CallSettled{Call: p.Call, Name: p.Name, Value: json.RawMessage("null")})
 		}
 	}
@@ -193,6 +200,9 @@ func (l *life) drain(t *rapid.T) jobs.Event {
 	if len(free) > 1 {
 		mode := rapid.SampledFrom([]temporal.Mode{temporal.First, temporal.Any}).Draw(t, "mode")
 		events = append(events, jobs.WaitsJoined{Mode: mode, Calls: free}, jobs.WaitsJoined{Mode: mode, Calls: free[:2]})
+	}
+	if l.job.Status == jobs.Suspended {
+		t.Fatalf("nothing is due, and the sleeping cell is to run: %s", showJob(l.job))
 	}
 	return rapid.SampledFrom(events).Draw(t, "drain")
 }
@@ -269,6 +279,11 @@ func (l *life) rescue(t *rapid.T) {
 		l.must(t, jobs.Claimed{})
 		switch e := l.effects[0].(type) {
 		case jobs.Execute:
+			for _, p := range l.job.Cell.Open {
+				if p.Failed {
+					l.must(t, jobs.CallRetried{Call: p.Call, Name: p.Name, Attempt: p.Attempt + 1})
+				}
+			}
 			l.must(t, jobs.CellEnded{State: "done", Exit: &jobs.Exit{}})
 		case jobs.AskModel:
 			l.must(t, jobs.ModelRequested{Turn: e.Turn, Attempt: e.Attempt})
@@ -276,6 +291,9 @@ func (l *life) rescue(t *rapid.T) {
 		case jobs.Rest:
 			if l.job.Status == jobs.Suspended {
 				p := l.job.Cell.Open[0]
+				if p.Failed {
+					t.Fatalf("its attempt is due, and it rests: %s", showJob(l.job))
+				}
 				l.must(t, jobs.CallSettled{Call: p.Call, Value: json.RawMessage("1")})
 				continue
 			}

@@ -51,6 +51,10 @@ func (j *Job) apply(ev Event, now time.Time) ([]Effect, string) {
 		return j.waitsJoined(ev)
 	case CallSettled:
 		return j.callSettled(ev)
+	case CallFailed:
+		return j.callFailed(ev, now)
+	case CallRetried:
+		return j.callRetried(ev)
 	case Console:
 		return nil, j.needRunningCell()
 	case Slept:
@@ -150,11 +154,14 @@ func (j *Job) slept() ([]Effect, string) {
 	if why := j.needRunningCell(); why != "" {
 		return nil, why
 	}
-	if len(j.Cell.Open) == 0 || !j.Cell.OnlyWaits() {
-		return nil, "only a cell whose open calls are all waits can sleep"
+	if len(j.Cell.Open) == 0 || !j.Cell.Resting() {
+		return nil, "only a cell whose open calls are all waits, or have failed and are made again later, can sleep"
+	}
+	if j.MustHalt != "" {
+		return nil, "the job has to stop"
 	}
 	j.Status = Suspended
-	return []Effect{Rest{}}, ""
+	return []Effect{j.rest()}, ""
 }
 
 // cellEnded closes the open cell. A cell that sleeps or is paused has no VM: it can only be aborted, and a
@@ -300,6 +307,7 @@ func (j *Job) resumed(now time.Time) ([]Effect, string) {
 		return nil, "only paused, failed and cancelled jobs can be resumed"
 	}
 	j.grant()
+	j.forgive()
 	j.Status, j.Model, j.Reason = j.running(), nil, ""
 	return j.next(now), ""
 }
