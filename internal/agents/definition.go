@@ -22,6 +22,7 @@ const (
 	KeyLangRule    = "AUTO_LANG_RULE"
 	KeyLangHint    = "AUTO_LANG_HINT"
 	KeyConsoleHelp = "CONSOLE_HELP"
+	KeyRetry       = "RETRY"
 )
 
 // Validate reports the first thing about the definition that would keep its jobs from running. A bad
@@ -38,7 +39,7 @@ func (d Definition) Validate() error {
 	if _, err := d.Models(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{d.checkTemperature, d.checkStyle, d.checkDifficulty, d.checkSwitches} {
+	for _, check := range []func() error{d.checkTemperature, d.checkStyle, d.checkDifficulty, d.checkSwitches, d.checkRetry} {
 		if err := check(); err != nil {
 			return err
 		}
