@@ -48,7 +48,7 @@ func (c *Client) Apply(ctx context.Context, dir fs.FS, prefix string) error {
 func (c *Client) Define(ctx context.Context, prefix string, tools ...Tool) error {
 	list := make([]app.ToolDefinition, len(tools))
 	for i, t := range tools {
-		list[i] = app.ToolDefinition{Name: t.Name, Description: t.Description, Once: t.Once}
+		list[i] = app.ToolDefinition{Name: t.Name, Description: t.Description, Once: t.Once, Retry: app.ToolRetry(t.Retry)}
 		for _, p := range t.Params {
 			list[i].Params = append(list[i].Params, app.ToolParam(p))
 		}

@@ -34,13 +34,12 @@ type Policy struct {
 // ModelPolicy is how model requests are repeated unless the agent says otherwise; their number is a limit of the job.
 var ModelPolicy = Policy{Attempts: 5, Backoff: time.Second, Max: time.Minute}
 
-var (
-	// A call that leaves the process may have had its effect, so it is repeated only a little unless its author
-	// says more.
-	outsidePolicy = Policy{Attempts: 3, Backoff: time.Second, Max: time.Minute}
-	// A statement that lost to a concurrent one has had no effect.
-	sqlPolicy = Policy{Attempts: 5, Backoff: 10 * time.Millisecond, Max: time.Second}
-)
+// SQLPolicy is how a transaction that lost to a concurrent one is repeated: it has had no effect.
+var SQLPolicy = Policy{Attempts: 5, Backoff: 10 * time.Millisecond, Max: time.Second}
+
+// outsidePolicy is for calls that leave the process: one that failed may have had its effect, so it is repeated only a
+// little unless its author says more.
+var outsidePolicy = Policy{Attempts: 3, Backoff: time.Second, Max: time.Minute}
 
 const (
 	mostAttempts = 100
@@ -124,7 +123,7 @@ func (p Policy) Delay(attempt int, random uint64) time.Duration {
 func (t Tool) Policy() Policy {
 	def := outsidePolicy
 	if t.Kind == SQLTool {
-		def = sqlPolicy
+		def = SQLPolicy
 	}
 	if t.Retry == nil {
 		return def

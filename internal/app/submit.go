@@ -198,6 +198,9 @@ func (a *App) newJob(ctx context.Context, req SubmitRequest) (store.NewJob, []Fi
 		Source: req.Source, Locale: req.Locale, Blocks: len(p.blocks), Vars: shared,
 		Limits: jobs.Limits{Turns: req.Limits.Turns, Exceptions: req.Limits.Exceptions, Consecutive: req.Limits.Consecutive, Attempts: req.Limits.Attempts},
 	}
+	if submitted.Limits.Attempts == 0 {
+		submitted.Limits.Attempts = p.agent.Definition.Retry().Attempts
+	}
 	if req.RunAt != nil && req.RunAt.After(now) {
 		submitted.RunAt = req.RunAt.UnixMilli()
 	}

@@ -110,6 +110,7 @@ type Engine struct {
 	Config
 	slots  chan struct{}
 	places chan struct{}
+	fresh  *http.Client // for tools that are once
 	cache  catalogs
 
 	desks    [256]sync.Mutex // by a byte of the job's id
@@ -137,8 +138,11 @@ func New(cfg Config, stopping context.Context) *Engine {
 	if cfg.Near == nil {
 		cfg.Near = func(time.Time) {}
 	}
+	if cfg.Client == nil {
+		cfg.Client = &http.Client{Transport: http.DefaultTransport}
+	}
 	return &Engine{
-		Config: cfg, slots: make(chan struct{}, cfg.ToolSlots), places: make(chan struct{}, cfg.Places),
+		Config: cfg, fresh: freshly(cfg.Client), slots: make(chan struct{}, cfg.ToolSlots), places: make(chan struct{}, cfg.Places),
 		running: map[jobs.ID]*run{}, stopping: stopping,
 	}
 }

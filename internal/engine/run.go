@@ -326,8 +326,12 @@ func (r *run) blocked() (string, string) {
 func openNames(c *jobs.Cell) string {
 	var names []string
 	for _, p := range c.Open {
-		if !slices.Contains(names, p.Name) {
-			names = append(names, p.Name)
+		name := p.Name
+		if p.Failed {
+			name = "retry"
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return strings.Join(names, ",")
@@ -347,7 +351,11 @@ func (r *run) describe(c *jobs.Cell) string {
 			parts = append(parts, fmt.Sprintf("%d more", len(c.Open)-i))
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%s(%s)", p.Name, args[p.Call]))
+		part := fmt.Sprintf("%s(%s)", p.Name, args[p.Call])
+		if p.Failed {
+			part = fmt.Sprintf("attempt %d of %s at %s", p.Attempt+1, part, time.UnixMilli(p.RetryAt).UTC().Format(time.RFC3339))
+		}
+		parts = append(parts, part)
 	}
 	return strings.Join(parts, ", ")
 }

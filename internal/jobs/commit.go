@@ -66,6 +66,7 @@ type Usage struct {
 	Provider, Model       string
 	Input, Cached, Output int64
 	Cost                  string // US dollars as decimal text
+	Attempts              int    // of its request, the answered one included
 }
 
 // Record is a job as a claim loads it.

@@ -78,7 +78,7 @@ func (s *Store) queue(b *pgx.Batch, c jobs.Commit, released *bool) error {
 		queueVariables(b, c.Job, w)
 	}
 	for _, u := range c.Usage {
-		b.Queue(db.UsageInsert, c.Job, u.Seq, u.At, text(u.Provider), text(u.Model), u.Input, u.Cached, u.Output, u.Cost)
+		b.Queue(db.UsageInsert, c.Job, u.Seq, u.At, text(u.Provider), text(u.Model), u.Input, u.Cached, u.Output, u.Cost, u.Attempts)
 	}
 	for _, w := range c.Withdraw {
 		s.Waits.QueueWithdraw(b, c.Job, w)
@@ -89,6 +89,9 @@ func (s *Store) queue(b *pgx.Batch, c jobs.Commit, released *bool) error {
 	}
 	if len(c.Mail) > 0 {
 		b.Queue(db.MailboxConsume, c.Job, c.Mail)
+	}
+	if n := repeats(c.Entries); n > 0 {
+		b.Queue(db.CounterAdd, wastedReplies, n, "job "+c.Job.String())
 	}
 	switch {
 	case c.HandOver:

@@ -99,7 +99,7 @@ type StatekCatalog struct {
 	Generation int64
 }
 
-// sweep_caught: waits whose wake-up was lost, and which the safety sweep served. It must be 0.
+// sweep_caught: waits whose wake-up was lost, and which the safety sweep served. It must be 0. wasted_replies: model requests that were repeated because an interruption had lost the answer.
 type StatekCounter struct {
 	Name string
 	N    int64
@@ -346,6 +346,8 @@ type StatekUsage struct {
 	CachedTokens int64
 	OutputTokens int64
 	Cost         pgtype.Numeric
+	// Which attempt of the request was answered: all before it failed or were interrupted.
+	Attempts int32
 }
 
 type StatekUsageDefault struct {
