@@ -311,7 +311,7 @@ func TestApplicationRole(t *testing.T) {
 	one[int64](t, tx, "select statek.push_message($1, '1')", job)
 	for _, sql := range []string{
 		"select * from statek.jobs", "select statek.cancel_job('" + job.String() + "')",
-		"select statek.claim('" + job.String() + "', gen_random_uuid(), false)", "select statek.ring('{}')",
+		"select statek.claim_jobs(array['" + job.String() + "'::uuid], '{f}', gen_random_uuid())", "select statek.ring('{}')",
 	} {
 		if got := refused(t, tx, sql); got != "42501" {
 			t.Errorf("%s: got SQLSTATE %q, want 42501", sql, got)

@@ -1,8 +1,11 @@
 package migrations_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,7 +147,7 @@ type claim struct {
 
 func take(t *testing.T, tx pgx.Tx, job, worker uuid.UUID, held bool) []claim {
 	t.Helper()
-	rows, err := tx.Query(t.Context(), "select claimed, epoch, previous from statek.claim($1, $2, $3)", job, worker, held)
+	rows, err := tx.Query(t.Context(), "select claimed, epoch, previous from statek.claim_jobs(array[$1::uuid], array[$3::boolean], $2)", job, worker, held)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,38 +229,93 @@ func TestClaimsTakeTurns(t *testing.T) {
 	}
 }
 
-const advance = "select statek.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+// TestClaimsTogether: what is locked is not waited for, and each job has its own fate.
+func TestClaimsTogether(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	setup := begin(t, url)
+	w1, w2 := newWorker(t, setup), newWorker(t, setup)
+	free, held, locked := newJob(t, setup, "READY"), newJob(t, setup, "READY"), newJob(t, setup, "READY")
+	take(t, setup, held, w1, false)
+	if err := setup.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other, tx := begin(t, url), begin(t, url)
+	do(t, other, "select from statek.job_state where job_id = '"+locked.String()+"' for update")
+	rows, err := tx.Query(t.Context(), "select job, claimed, epoch from statek.claim_jobs($1, $2, $3)",
+		[]uuid.UUID{free, held, locked, uuid.New()}, []bool{false, false, false, false}, w2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type fate struct {
+		Job     uuid.UUID
+		Claimed bool
+		Epoch   int64
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowToStructByPos[fate])
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(got, func(a, b fate) int { return bytes.Compare(a.Job[:], b.Job[:]) })
+	if diff := cmp.Diff([]fate{{free, true, 1}, {held, false, 1}}, got); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
+	}
+	if !one[bool](t, tx, "select rung from statek.job_state where job_id = $1", held) {
+		t.Error("the owner was not told")
+	}
+}
 
-func TestAdvance(t *testing.T) {
+const commit = `select released from statek.commit_jobs($3, array[$1::uuid], array[$2::bigint], array[$4::text], array[$5::integer], array[$6::text],
+	array[$7::text], array[$8::text], array['sleep'], array['sleeps'], array[$9::timestamptz], array[false], array[null::text], array['broken'],
+	(array[1, 1, 1])[1:$5], (array[1, 2, 3])[1:$5], (array['console', 'console', 'console'])[1:$5], (array[1, 1, 1])[1:$5], (array[0, 0, 0])[1:$5],
+	(array[now(), now(), now()])[1:$5], (array['{"lines":["a"]}', '{}', '{}'])[1:$5], '{}', '{}', '{}', '{}', '{}', '{}', '{}')`
+
+func TestCommitJobs(t *testing.T) {
 	t.Parallel()
 	tx := pgtest.Tx(t)
 	worker := newWorker(t, tx)
 	job := newJob(t, tx, "READY")
 	take(t, tx, job, worker, false)
 	wake := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	if got := one[int64](t, tx, advance, job, 1, worker, 3, "SUSPENDED", nil, `{"b":1,"a":-0}`, "sleep", "sleeps", wake); got != 1 {
-		t.Errorf("got first seq %d, want 1", got)
+	state := func() string {
+		return one[string](t, tx, `select format('%s %s %s %s %s', s.status, s.outcome, s.seq, s.owner is null,
+			(select string_agg(concat(h.seq, h.payload), ' ' order by h.seq) from statek.history h where h.job_id = s.job_id and h.kind = 'console'))
+			from statek.job_state s where job_id = $1`, job)
 	}
-	if got := one[int64](t, tx, advance, job, 1, worker, 2, "DONE", "failed", "{}", nil, nil, nil); got != 4 {
-		t.Errorf("got first seq %d, want 4", got)
+	first := one[int64](t, tx, "select seq from statek.job_state where job_id = $1", job)
+	if one[bool](t, tx, commit, job, 1, worker, nil, 3, "SUSPENDED", nil, fmt.Sprintf(`{"seq":%d}`, first+3), wake) {
+		t.Error("a commit has given the job up that was not to")
 	}
-	got := one[string](t, tx, "select format('%s %s %s %s %s', status, outcome, seq, blocked_on, wake_at) from statek.job_state where job_id = $1", job)
-	if want := "DONE failed 5  "; got != want {
-		t.Errorf("got state %q, want %q", got, want)
+	if got, want := state(), fmt.Sprintf(`SUSPENDED  %d f %d{"lines":["a"]} %d{} %d{}`, first+3, first+1, first+2, first+3); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	do(t, tx, "update statek.job_state set rung = true")
+	end := fmt.Sprintf(`{"seq":%d}`, first+3)
+	if one[bool](t, tx, commit, job, 1, worker, "release", 0, "STARTED", nil, end, nil) {
+		t.Error("a rung job was released")
+	}
+	do(t, tx, "update statek.job_state set rung = false")
+	if !one[bool](t, tx, commit, job, 1, worker, "release", 0, "DONE", "failed", end, nil) {
+		t.Error("the job was not released")
+	}
+	if got := one[string](t, tx, "select error from statek.jobs where id = $1 and finished_at is not null", job); got != "broken" {
+		t.Errorf("got error %q", got)
 	}
 	for name, args := range map[string][]any{
-		"old epoch":     {job, 0, worker},
-		"other owner":   {job, 1, uuid.New()},
-		"unknown job":   {uuid.New(), 1, worker},
-		"future epochs": {job, 2, worker},
+		"released":    {job, 1, worker},
+		"old epoch":   {job, 0, worker},
+		"other owner": {job, 1, uuid.New()},
+		"unknown job": {uuid.New(), 1, worker},
 	} {
-		if code := refused(t, tx, advance, append(args, 1, "STARTED", nil, "{}", nil, nil, nil)...); code != "ST001" {
-			t.Errorf("%s: got SQLSTATE %s, want ST001", name, code)
+		_, err := tx.Exec(t.Context(), "savepoint x")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	_, err := tx.Exec(t.Context(), advance, job, 7, worker, 1, "STARTED", nil, "{}", nil, nil, nil)
-	if e := (&pgconn.PgError{}); !errors.As(err, &e) || !strings.Contains(e.Message, job.String()) || !strings.Contains(e.Message, "epoch 7") {
-		t.Errorf("the error does not name job and epoch: %v", err)
+		_, err = tx.Exec(t.Context(), commit, append(args, nil, 1, "STARTED", nil, "{}", nil)...)
+		if e := (&pgconn.PgError{}); !errors.As(err, &e) || e.Code != "ST001" || !strings.Contains(e.Message, fmt.Sprint(args[0])) {
+			t.Errorf("%s: got %v, want ST001 with the job's id", name, err)
+		}
+		do(t, tx, "rollback to savepoint x")
 	}
 }
 

@@ -126,6 +126,8 @@ type SQLCall struct {
 	// Returns is "many" (array of rows), "one" (a row or null), "value" (first column of the first row or
 	// null) or "none" (the number of rows affected).
 	Returns string `json:"returns"`
+	// Batch: calls of different jobs may share a transaction.
+	Batch bool `json:"batch,omitempty"`
 }
 
 // SQLRun is one call of an SQL tool, ready to run.

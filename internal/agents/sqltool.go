@@ -20,10 +20,10 @@ func Builtins() []sqldef.Param {
 	return []sqldef.Param{{Name: "job_id", Type: "uuid"}, {Name: "prefix", Type: "text"}}
 }
 
-// parseSQLTool reads "-- tool: name(param type)", description lines, "-- returns:", "-- timeout:", "-- retry:",
-// "-- on_exhausted:", and one statement.
+// parseSQLTool reads "-- tool: name(param type)", description lines, "-- returns:", "-- timeout:", "-- batch:",
+// "-- retry:", "-- on_exhausted:", and one statement.
 func parseSQLTool(name, text string) (Tool, error) {
-	file, err := sqldef.Sections(text, sqldef.Layout{Keys: []string{"tool", "returns", "timeout", "retry", "on_exhausted"}})
+	file, err := sqldef.Sections(text, sqldef.Layout{Keys: []string{"tool", "returns", "timeout", "batch", "retry", "on_exhausted"}})
 	if err != nil {
 		return Tool{}, err
 	}
@@ -81,6 +81,14 @@ func sqlOptions(tool *Tool, file sqldef.File) error {
 	if err := checkTimeout(timeout.Value); err != nil {
 		return lineErrorf(timeout.Line, "%s", err)
 	}
+	batch, ok, err := file.Header("batch")
+	if err != nil {
+		return err
+	}
+	if ok && batch.Value != "yes" && batch.Value != "no" {
+		return lineErrorf(batch.Line, "batch must be yes or no, got %q", batch.Value)
+	}
+	tool.SQL.Batch = batch.Value == "yes"
 	return sqlRetry(tool, file)
 }
 

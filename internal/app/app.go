@@ -39,6 +39,7 @@ type App struct {
 	cfg      Config
 	pool     *pgxpool.Pool
 	reach    *reach
+	shelf    *shelf
 	store    *store.Store
 	notifier *store.Notifier
 	machine  jsvm.Machine
@@ -73,8 +74,9 @@ func Open(ctx context.Context, cfg Config) (*App, error) {
 	}
 	now := func() time.Time { return time.Now().UTC() } //nolint:forbidigo // wiring
 	notifier := store.NewNotifier(pool, 0)
+	st := store.New(pool, notifier, now)
 	return &App{
-		cfg: cfg, pool: pool, reach: reach, store: store.New(pool, notifier, now), notifier: notifier,
+		cfg: cfg, pool: pool, reach: reach, store: st, shelf: &shelf{store: st}, notifier: notifier,
 		machine: machine, sandbox: children, checks: newChecks(), hub: newHub(), now: now,
 	}, nil
 }

@@ -10,20 +10,21 @@ import (
 // hub wakes callers that wait for a job to change.
 type hub struct {
 	mu      sync.Mutex
-	waiting map[uuid.UUID]map[chan struct{}]bool
+	waiting map[uuid.UUID]map[chan struct{}]bool // true: only the job's rest is of interest
 }
 
 func newHub() *hub { return &hub{waiting: map[uuid.UUID]map[chan struct{}]bool{}} }
 
-// watch returns a channel that yields after each change of the job, and a function to stop.
-func (h *hub) watch(job uuid.UUID) (<-chan struct{}, func()) {
+// watch returns a channel that yields after each change of the job, or only when it has come to rest, and a function to
+// stop.
+func (h *hub) watch(job uuid.UUID, atRest bool) (<-chan struct{}, func()) {
 	ch := make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.waiting[job] == nil {
 		h.waiting[job] = map[chan struct{}]bool{}
 	}
-	h.waiting[job][ch] = true
+	h.waiting[job][ch] = atRest
 	return ch, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -40,19 +41,23 @@ func (h *hub) changed(payload string) {
 	defer h.mu.Unlock()
 	if payload == "" {
 		for _, chans := range h.waiting {
-			wake(chans)
+			wake(chans, true)
 		}
 		return
 	}
 	for text := range strings.SplitSeq(payload, ",") {
+		text, rests := strings.CutSuffix(text, ".")
 		if id, err := uuid.Parse(text); err == nil {
-			wake(h.waiting[id])
+			wake(h.waiting[id], rests)
 		}
 	}
 }
 
-func wake(chans map[chan struct{}]bool) {
-	for ch := range chans {
+func wake(chans map[chan struct{}]bool, rests bool) {
+	for ch, atRest := range chans {
+		if atRest && !rests {
+			continue
+		}
 		select {
 		case ch <- struct{}{}:
 		default:

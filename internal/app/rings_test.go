@@ -111,7 +111,7 @@ func TestLostDoorbellIsFoundBySweeping(t *testing.T) {
 	k := newKit(t, files{"agents/a.md": simpleAgent, "agents/a.warmup.js": "await event('never'); exit(1)"})
 	job := k.submit("a", nil)
 	k.exec("delete from river.river_job")
-	k.exec("update statek.job_state set changed_at = changed_at - interval '6 seconds'")
+	k.exec("update statek.job_state set freed_at = freed_at - interval '6 seconds'")
 	k.work()
 	k.until(job.ID, "SUSPENDED")
 	k.is("select owner is null from statek.job_state where job_id = $1", job.ID)

@@ -48,6 +48,9 @@ func (a *App) SubmitBatch(ctx context.Context, role string, reqs []SubmitRequest
 func (a *App) AgentEvent(ctx context.Context, role, prefix string, event json.RawMessage, req SubmitRequest) (Job, error) {
 	req.Role, req.Prefix = role, prefix
 	req = withDefaults(req)
+	if _, err := a.shelf.refresh(ctx); err != nil {
+		return Job{}, err
+	}
 	p, err := a.plan(ctx, req)
 	if err != nil {
 		return Job{}, err
@@ -86,8 +89,26 @@ func withDefaults(req SubmitRequest) SubmitRequest {
 	return req
 }
 
-// submit checks everything, then inserts. where is the format of a field's place, with the job's number.
+// submit checks everything, then inserts. where is the format of a field's place, with the job's number. Definitions
+// come from the shelf: when they prove to be old, or what they say refuses the request, it is done again with new ones.
 func (a *App) submit(ctx context.Context, reqs []SubmitRequest, where string, idem Idempotency) ([]Job, error) {
+	for {
+		made, err := a.submitOnce(ctx, reqs, where, idem)
+		var refused *Error
+		if !errors.Is(err, store.ErrStale) && !errors.As(err, &refused) {
+			return made, err
+		}
+		if changed, again := a.shelf.refresh(ctx); again != nil || !changed && !errors.Is(err, store.ErrStale) {
+			return made, err
+		}
+	}
+}
+
+func (a *App) submitOnce(ctx context.Context, reqs []SubmitRequest, where string, idem Idempotency) ([]Job, error) {
+	generation, err := a.shelf.current(ctx)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]store.NewJob, len(reqs))
 	var wrong []FieldError
 	for i, req := range reqs {
@@ -103,11 +124,17 @@ func (a *App) submit(ctx context.Context, reqs []SubmitRequest, where string, id
 			wrong = append(wrong, f)
 		}
 		list[i] = job
+		list[i].Generation = generation
 	}
 	if len(wrong) > 0 {
 		return nil, &Error{Kind: KindInvalid, Message: "the submission is not valid", Fields: wrong}
 	}
-	existing := reqs[0].OnConflict == "existing"
+	return a.insert(ctx, list, reqs[0], idem)
+}
+
+// insert writes the jobs.
+func (a *App) insert(ctx context.Context, list []store.NewJob, first SubmitRequest, idem Idempotency) ([]Job, error) {
+	existing := first.OnConflict == "existing"
 	ids, were, err := a.store.InsertJobs(ctx, list, existing, store.Idempotency{Prefix: list[0].Spec.Prefix, Key: idem.Key, Request: idem.Request})
 	switch {
 	case errors.Is(err, store.ErrKeyTaken):
@@ -118,6 +145,8 @@ func (a *App) submit(ctx context.Context, reqs []SubmitRequest, where string, id
 		return nil, &Error{Kind: KindConflict, Err: err, Fields: []FieldError{{
 			Field: "Idempotency-Key", Value: idem.Key, Message: "was used for a different request: use a new key for a new request",
 		}}}
+	case errors.Is(err, store.ErrStale):
+		return nil, err
 	case err != nil:
 		return nil, fail(err, "job")
 	}
@@ -215,7 +244,7 @@ func (a *App) newJob(ctx context.Context, req SubmitRequest) (store.NewJob, []Fi
 
 // plan finds the agent and checks the warmup: it parses, and what it reads is there.
 func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
-	agent, err := a.store.FindAgent(ctx, req.Prefix, req.Role)
+	agent, err := a.shelf.agent(ctx, req.Prefix, req.Role)
 	if errors.Is(err, store.ErrNotFound) {
 		return planned{}, &Error{Kind: KindNotFound, Err: err, Message: "there is no such agent", Fields: []FieldError{{
 			Field: "agent", Value: req.Role, Message: fmt.Sprintf("%q is not defined at %s or above: apply its definition first (statek apply DIR)", req.Role, req.Prefix),
@@ -233,7 +262,7 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 	for name := range req.SharedVars {
 		known[name] = true
 	}
-	catalog, err := a.store.Catalog(ctx, req.Prefix)
+	catalog, err := a.shelf.catalog(ctx, req.Prefix)
 	if err != nil {
 		return planned{}, fail(err, "catalog")
 	}

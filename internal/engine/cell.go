@@ -64,7 +64,10 @@ func (r *run) startCell(ctx context.Context, eff jobs.StartCell) ([]jobs.Effect,
 // execute runs the open cell from its start: through what is recorded of it, and on from there. released: it
 // sleeps, and the job is not ours any more.
 func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, err error) {
-	if err := r.loadCell(ctx); err != nil {
+	r.mu.Lock()
+	err = r.loadLog(ctx)
+	r.mu.Unlock()
+	if err != nil {
 		return nil, false, err
 	}
 	work, stop := context.WithCancelCause(ctx)

@@ -84,6 +84,9 @@ func (d *drive) keep(changes jsvm.Changes) {
 	}
 	for _, v := range changes.Set {
 		variable := jobs.Variable{Name: v.Name, Value: v.Value, Type: v.Type, Refused: v.Refused}
+		if _, had := d.vars[v.Name]; had {
+			w.Replaced = append(w.Replaced, v.Name)
+		}
 		d.vars[v.Name] = variable
 		w.Set = append(w.Set, variable)
 	}

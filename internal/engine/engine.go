@@ -29,7 +29,6 @@ type Jobs interface {
 	Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error)
 	// TakeMessage wins a set of waits for its message(); false: another member was faster, or not yet.
 	TakeMessage(ctx context.Context, h jobs.Hold, cell, call int) (bool, error)
-	Workspace(ctx context.Context, job jobs.ID) ([]jobs.Variable, error)
 	CellHistory(ctx context.Context, job jobs.ID, cell int, since int64) ([]jobs.Entry, error)
 	ModelHistory(ctx context.Context, job jobs.ID) ([]jobs.Entry, error)
 	LastReply(ctx context.Context, job jobs.ID) (jobs.ModelReplied, error)

@@ -24,6 +24,17 @@ func (r *run) readMail(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return r.openLocked(ctx, mail)
+}
+
+// openAll applies what the claim has found in the mailbox.
+func (r *run) openAll(ctx context.Context, mail []jobs.Mail) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.openLocked(ctx, mail)
+}
+
+func (r *run) openLocked(ctx context.Context, mail []jobs.Mail) error {
 	r.kept = false
 	for _, m := range mail {
 		if r.pocket[m.ID] || r.isDiscarded(m.ID) {

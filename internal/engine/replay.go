@@ -8,23 +8,6 @@ import (
 	"statek/internal/jsvm"
 )
 
-// loadCell reads the recorded part of the open cell, when this run has not just started it.
-func (r *run) loadCell(ctx context.Context) error {
-	if r.vars == nil {
-		list, err := r.Jobs.Workspace(ctx, r.rec.Job)
-		if err != nil {
-			return err
-		}
-		r.vars = make(map[string]jobs.Variable, len(list))
-		for _, v := range list {
-			r.vars[v.Name] = v
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.loadLog(ctx)
-}
-
 // loadLog reads the history of the open cell, when this run has not started it.
 func (r *run) loadLog(ctx context.Context) error {
 	if len(r.log) > 0 {
@@ -32,9 +15,12 @@ func (r *run) loadLog(ctx context.Context) error {
 			return nil
 		}
 	}
-	recorded, err := r.Jobs.CellHistory(ctx, r.rec.Job, r.job.Cell.Number, r.job.Cell.Since)
-	if err != nil {
-		return err
+	recorded := r.rec.Open
+	if recorded == nil {
+		var err error
+		if recorded, err = r.Jobs.CellHistory(ctx, r.rec.Job, r.job.Cell.Number, r.job.Cell.Since); err != nil {
+			return err
+		}
 	}
 	// What this run has already applied (mail that settled waits) comes after what is in the database.
 	r.log = append(recorded, r.log...)

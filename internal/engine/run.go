@@ -43,9 +43,13 @@ type run struct {
 }
 
 func newRun(e *Engine, rec jobs.Record) *run {
+	vars := make(map[string]jobs.Variable, len(rec.Variables))
+	for _, v := range rec.Variables {
+		vars[v.Name] = v
+	}
 	return &run{
 		Engine: e, rec: rec, job: rec.State, rung: make(chan struct{}, 1), left: make(chan struct{}), expel: func() {}, idle: func() {},
-		pocket: map[int64]bool{},
+		pocket: map[int64]bool{}, vars: vars,
 	}
 }
 
@@ -82,7 +86,7 @@ func (r *run) drive(ctx context.Context) error {
 	if err := r.takeOver(); err != nil {
 		return err
 	}
-	if err := r.readMail(ctx); err != nil {
+	if err := r.openAll(ctx, r.rec.Mail); err != nil {
 		return err
 	}
 	effects, err := r.apply(jobs.Claimed{})
@@ -210,9 +214,17 @@ func (r *run) follow(e jobs.Entry, cell int) {
 	}
 	if cell > 0 && r.job.Cell == nil {
 		r.leaveBehind(cell)
+		if slices.ContainsFunc(r.log, isWait) {
+			r.buffer.Withdraw = append(r.buffer.Withdraw, temporal.Withdrawal{Cell: cell})
+		}
 		r.log, r.ready = nil, nil
-		r.buffer.Withdraw = append(r.buffer.Withdraw, temporal.Withdrawal{Cell: cell})
 	}
+}
+
+// isWait reports calls that may have left a wait behind: that of a message outlives its resolution.
+func isWait(e jobs.Entry) bool {
+	ev, ok := e.Event.(jobs.CallIssued)
+	return ok && ev.Class == jobs.Wait
 }
 
 // withdraw takes back waits that have lost their set; those of the buffer are simply not registered.

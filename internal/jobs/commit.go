@@ -49,6 +49,8 @@ type Workspace struct {
 	Cell    int
 	Set     []Variable
 	Deleted []string
+	// Replaced are those names in Set that had a value, or a reason for having none, before.
+	Replaced []string
 }
 
 // Variable is one row: a value, or why there is none.
@@ -78,6 +80,11 @@ type Record struct {
 	Spec     Spec
 	// Generation counts changes of tools and temporals, for caches.
 	Generation int64
+	// Mail is what is in the mailbox, oldest first; Variables is the workspace.
+	Mail      []Mail
+	Variables []Variable
+	// Open is the recorded part of the open cell of a job that sleeps; of others it has to be asked for.
+	Open []Entry
 }
 
 // Spec is what a submission fixed, besides variables.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -15,54 +14,86 @@ import (
 
 // Claim takes the job for a worker if it is free, if its owner is dead, or if the database thinks that the
 // worker owns it while it does not run it (held false). Otherwise the owner's rung flag is set, and false
-// is returned. An unknown job is ErrNotFound.
+// is returned. An unknown job is ErrNotFound. Claims that come together share a round trip.
 func (s *Store) Claim(ctx context.Context, job jobs.ID, worker uuid.UUID, held bool) (jobs.Record, bool, error) {
-	var row struct {
-		Claimed  bool
-		Epoch    int64
-		Previous *uuid.UUID
+	op := &claimOp{job: job, worker: worker, held: held}
+	err := s.claims.do(ctx, op)
+	if errors.Is(err, errAlone) {
+		err = s.claim(ctx, []*claimOp{op})
 	}
-	// By hand: sqlc does not know the columns of a function's result.
-	err := s.pool.QueryRow(ctx, "select claimed, epoch, previous from statek.claim($1, $2, $3)", job, worker, held).
-		Scan(&row.Claimed, &row.Epoch, &row.Previous)
-	if err != nil {
+	switch {
+	case err != nil:
 		return jobs.Record{}, false, wrap(err, "claim job %s", job)
-	}
-	if !row.Claimed {
+	case !op.found:
+		return jobs.Record{}, false, wrap(pgx.ErrNoRows, "claim job %s", job)
+	case !op.claimed:
 		return jobs.Record{}, false, nil
-	}
-	// A new statement, hence a new snapshot: the row that caused the ring is visible to it.
-	rec, err := s.load(ctx, job)
-	if err != nil {
-		return jobs.Record{}, false, err
-	}
-	if rec.Epoch != row.Epoch || rec.Owner != worker {
+	case op.record.Epoch != op.epoch || op.record.Owner != worker:
 		return jobs.Record{}, false, fmt.Errorf("store: load job %s: %w", job, jobs.ErrFenced)
 	}
-	if row.Previous != nil {
-		rec.Previous = *row.Previous
+	if op.previous != nil {
+		op.record.Previous = *op.previous
 	}
-	return rec, true, nil
+	return op.record, true, nil
 }
 
-func (s *Store) load(ctx context.Context, job jobs.ID) (jobs.Record, error) {
-	row, err := s.q.JobLoad(ctx, job)
-	if err != nil {
-		return jobs.Record{}, wrap(err, "load job %s", job)
+// claimOp is one claim and what became of it.
+type claimOp struct {
+	job    jobs.ID
+	worker uuid.UUID
+	held   bool
+
+	found, claimed bool
+	epoch          int64
+	previous       *uuid.UUID
+	record         jobs.Record
+}
+
+// claimMany claims for all of a batch. Who is missing from the answer may only be locked, and asks alone: then it waits.
+func (s *Store) claimMany(ctx context.Context, items []*merged[*claimOp]) {
+	ops, seen := make([]*claimOp, 0, len(items)), map[jobs.ID]bool{}
+	for _, it := range items {
+		if it.op.worker == items[0].op.worker && !seen[it.op.job] {
+			seen[it.op.job] = true
+			ops = append(ops, it.op)
+		}
 	}
-	rec := jobs.Record{Hold: jobs.Hold{Job: job, Epoch: row.Epoch}, Generation: row.Generation}
-	if row.Owner != nil {
-		rec.Owner = *row.Owner
+	err := s.claim(ctx, ops)
+	for _, it := range items {
+		switch {
+		case err == nil && (it.op.found || len(items) == 1), err != nil && len(items) == 1:
+			it.done(err)
+		default:
+			it.done(errAlone)
+		}
 	}
-	if err := json.Unmarshal(row.Core, &rec.State); err != nil {
-		return jobs.Record{}, fmt.Errorf("store: decode job %s: %w", job, err)
+}
+
+// claim takes jobs and loads those that were taken, in one round trip. Loading is in statements of its own, hence in
+// newer snapshots: the rows that caused the rings are visible to it.
+func (s *Store) claim(ctx context.Context, ops []*claimOp) error {
+	ids, held := make([]jobs.ID, len(ops)), make([]bool, len(ops))
+	byID := make(map[jobs.ID]*claimOp, len(ops))
+	for i, op := range ops {
+		*op = claimOp{job: op.job, worker: op.worker, held: op.held}
+		ids[i], held[i], byID[op.job] = op.job, op.held, op
 	}
-	if err := json.Unmarshal(row.Spec, &rec.Spec); err != nil {
-		return jobs.Record{}, fmt.Errorf("store: decode the spec of job %s: %w", job, err)
-	}
-	rec.Spec.Prefix, rec.Spec.Role, rec.Spec.AgentID, rec.Spec.AgentVersion = row.Prefix, row.Role, row.AgentID, int(row.AgentVersion)
-	rec.Spec.Locale, rec.Spec.CreatedAt = row.Locale, row.CreatedAt
-	return rec, nil
+	b := &pgx.Batch{}
+	// By hand: sqlc does not know the columns of a function's result.
+	b.Queue("select job, claimed, epoch, previous from statek.claim_jobs($1, $2, $3)", ids, held, ops[0].worker).Query(func(rows pgx.Rows) error {
+		var job jobs.ID
+		var claimed bool
+		var epoch int64
+		var previous *uuid.UUID
+		_, err := pgx.ForEachRow(rows, []any{&job, &claimed, &epoch, &previous}, func() error {
+			op := byID[job]
+			op.found, op.claimed, op.epoch, op.previous = true, claimed, epoch, previous
+			return nil
+		})
+		return err
+	})
+	queueLoad(b, ids, func(job jobs.ID) *jobs.Record { return &byID[job].record })
+	return s.pool.SendBatch(ctx, b).Close()
 }
 
 // Release gives the job up, unless it was rung since the claim or the last ClearRung; then it returns false.
@@ -96,7 +127,7 @@ func (s *Store) Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error) {
 	}
 	mail := make([]jobs.Mail, len(rows))
 	for i, r := range rows {
-		mail[i] = jobs.Mail{ID: r.ID, Kind: r.Kind, Cell: int(r.Cell), Call: int(r.Call), Payload: r.Payload, At: r.CreatedAt, Woke: r.Evidence}
+		mail[i] = letter(db.MailboxOfRow{ID: r.ID, Kind: r.Kind, Cell: r.Cell, Call: r.Call, Payload: r.Payload, CreatedAt: r.CreatedAt, Evidence: r.Evidence})
 	}
 	return mail, nil
 }

@@ -102,9 +102,7 @@ func TestTakerThatWaitedForTheReleaseSeesTheMail(t *testing.T) {
 	h := k.claimed(job, w1)
 
 	owner := k.session()
-	if _, err := owner.Exec(k.ctx, "select statek.advance($1, $2, $3, 0, 'WARMING_UP', null, $4::text::json, null, null, null)", job, h.rec.Epoch, w1, `{"seq": 1, "status":"WARMING_UP","limits":{}}`); err != nil {
-		t.Fatal(err)
-	}
+	k.must(store.QueueCommit(k.ctx, owner, jobs.Commit{Hold: h.rec.Hold, State: jobs.Job{Status: jobs.WarmingUp, Seq: 1}}))
 	type answer struct {
 		rec jobs.Record
 		ok  bool

@@ -1,11 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,29 +14,81 @@ import (
 	"statek/internal/store/db"
 )
 
-// Commit writes c in one transaction and one round trip. It reports whether the job was released: false
-// after Release means that somebody rang and there is mail to read. Errors: jobs.ErrFenced,
-// jobs.ErrUnknownOutcome, or what the server refused (then nothing was written).
+// Commit writes c in one transaction and one round trip, which it shares with commits of other jobs where it can. It
+// reports whether the job was released: false after Release means that somebody rang and there is mail to read. Errors:
+// jobs.ErrFenced, jobs.ErrUnknownOutcome, or what the server refused (then nothing was written).
 func (s *Store) Commit(ctx context.Context, c jobs.Commit) (released bool, err error) {
-	batch := &pgx.Batch{}
-	if err := s.queue(batch, c, &released); err != nil {
+	op := &commitOp{commit: c}
+	err = errAlone
+	if mergeable(c) {
+		err = s.commits.do(ctx, op)
+	}
+	if errors.Is(err, errAlone) {
+		err = s.commitAll(ctx, op)
+	}
+	if err != nil {
 		return false, err
 	}
-	// Outside an explicit transaction a pipelined batch with one Sync is one implicit transaction.
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return false, outcome(err, c.Job)
-	}
 	s.ring(c)
-	return released, nil
+	return op.released, nil
+}
+
+// commitOp is a commit that may share a transaction with others.
+type commitOp struct {
+	commit   jobs.Commit
+	released bool
+}
+
+// mergeable reports commits that lock nothing but what is their job's: waits and sets have groups in common, and two
+// batches could want them in different orders.
+func mergeable(c jobs.Commit) bool {
+	return len(c.Waits)+len(c.Sets)+len(c.Withdraw) == 0 && !c.HandOver
+}
+
+// commitMany writes commits of different jobs in one transaction, in the order of their ids. When the server refuses
+// one of them nothing is written, and each is tried alone.
+func (s *Store) commitMany(ctx context.Context, items []*merged[*commitOp]) {
+	slices.SortStableFunc(items, func(a, b *merged[*commitOp]) int { return bytes.Compare(a.op.commit.Job[:], b.op.commit.Job[:]) })
+	var ops []*commitOp
+	var sent []*merged[*commitOp]
+	for _, it := range items {
+		if n := len(ops); n > 0 && (ops[n-1].commit.Job == it.op.commit.Job || ops[n-1].commit.Owner != it.op.commit.Owner) {
+			it.done(errAlone)
+			continue
+		}
+		ops, sent = append(ops, it.op), append(sent, it)
+	}
+	err := s.commitAll(ctx, ops...)
+	for _, it := range sent {
+		it.done(apart(err, len(sent)))
+	}
+}
+
+// apart is what the failure of a batch means for each of n operations in it.
+func apart(err error, n int) error {
+	if err == nil || n == 1 || errors.Is(err, jobs.ErrUnknownOutcome) {
+		return err
+	}
+	return errAlone
+}
+
+// commitAll writes commits of different jobs and one owner: all or none.
+func (s *Store) commitAll(ctx context.Context, ops ...*commitOp) error {
+	b := &pgx.Batch{}
+	if err := s.queue(b, ops...); err != nil {
+		return err
+	}
+	// Outside an explicit transaction a pipelined batch with one Sync is one implicit transaction.
+	return outcome(s.pool.SendBatch(ctx, b).Close(), ops[0].commit.Job)
 }
 
 // CommitIn writes c at the end of a transaction that already did something, and commits it.
 func (s *Store) CommitIn(ctx context.Context, tx pgx.Tx, c jobs.Commit) error {
-	batch := &pgx.Batch{}
-	if err := s.queue(batch, c, new(bool)); err != nil {
+	b := &pgx.Batch{}
+	if err := s.queue(b, &commitOp{commit: c}); err != nil {
 		return err
 	}
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return wrap(err, "commit job %s", c.Job)
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -47,7 +99,7 @@ func (s *Store) CommitIn(ctx context.Context, tx pgx.Tx, c jobs.Commit) error {
 }
 
 func (s *Store) ring(c jobs.Commit) {
-	s.bell.Changed(c.Job)
+	s.bell.Changed(c.Job, c.State.Status == jobs.Done || c.State.Status == jobs.Paused)
 	if c.HandOver {
 		s.bell.Rang()
 	}
@@ -56,6 +108,9 @@ func (s *Store) ring(c jobs.Commit) {
 // outcome tells a refused commit from one that nobody knows about. The driver's SafeToRetry is of no use here: it
 // says "conn closed", safe to retry, also when the connection broke while it waited for the reply.
 func outcome(err error, job jobs.ID) error {
+	if err == nil {
+		return nil
+	}
 	var pg *pgconn.PgError
 	var connect *pgconn.ConnectError
 	switch {
@@ -68,90 +123,51 @@ func outcome(err error, job jobs.ID) error {
 	}
 }
 
-// queue appends the statements of c. Lock order: job_state, history, variables, waits and groups, mailbox.
-func (s *Store) queue(b *pgx.Batch, c jobs.Commit, released *bool) error {
-	if err := queueHead(b, c); err != nil {
+// queue appends the statements of commits of different jobs. Lock order: job_state, history, variables, mailbox, waits
+// and groups.
+func (s *Store) queue(b *pgx.Batch, list ...*commitOp) error {
+	if err := queueHeads(b, list); err != nil {
 		return err
 	}
-	queueColdRow(b, c)
-	for _, w := range c.Variables {
-		queueVariables(b, c.Job, w)
-	}
-	for _, u := range c.Usage {
-		b.Queue(db.UsageInsert, c.Job, u.Seq, u.At, text(u.Provider), text(u.Model), u.Input, u.Cached, u.Output, u.Cost, u.Attempts)
-	}
-	for _, w := range c.Withdraw {
-		s.Waits.QueueWithdraw(b, c.Job, w)
-	}
-	s.Waits.QueueRegister(b, c.Job, c.Waits...)
-	for _, set := range c.Sets {
-		s.Waits.QueueJoin(b, c.Job, set)
-	}
-	if len(c.Mail) > 0 {
-		b.Queue(db.MailboxConsume, c.Job, c.Mail)
-	}
-	if n := repeats(c.Entries); n > 0 {
-		b.Queue(db.CounterAdd, wastedReplies, n, "job "+c.Job.String())
-	}
-	switch {
-	case c.HandOver:
-		b.Queue(db.JobHandOver, c.Job, c.Epoch, c.Owner)
-		b.Queue(db.Ring, []jobs.ID{c.Job}, false)
-		*released = true
-	case c.Release:
-		b.Queue(db.JobRelease, c.Job, c.Epoch, c.Owner).QueryRow(func(row pgx.Row) error { return row.Scan(released) })
-	}
-	return nil
-}
-
-func queueHead(b *pgx.Batch, c jobs.Commit) error {
-	n := len(c.Entries)
-	kinds, payloads := make([]string, n), make([]string, n)
-	cells, calls, ats := make([]int32, n), make([]int32, n), make([]time.Time, n)
-	for i, e := range c.Entries {
-		payload, err := jobs.Encode(e.Event)
-		if err != nil {
-			return err
+	for _, op := range list {
+		c := op.commit
+		for _, w := range c.Variables {
+			if !plain(c.Variables) {
+				queueVariables(b, c.Job, w)
+			}
 		}
-		kinds[i], payloads[i], ats[i] = e.Event.Kind(), string(payload), e.At
-		cells[i], calls[i] = int32(e.Cell), int32(e.Call)
+		for _, u := range c.Usage {
+			b.Queue(db.UsageInsert, c.Job, u.Seq, u.At, text(u.Provider), text(u.Model), u.Input, u.Cached, u.Output, u.Cost, u.Attempts)
+		}
+		for _, w := range c.Withdraw {
+			s.Waits.QueueWithdraw(b, c.Job, w)
+		}
+		s.Waits.QueueRegister(b, c.Job, c.Waits...)
+		for _, set := range c.Sets {
+			s.Waits.QueueJoin(b, c.Job, set)
+		}
+		if n := repeats(c.Entries); n > 0 {
+			b.Queue(db.CounterAdd, wastedReplies, n, "job "+c.Job.String())
+		}
 	}
-	core, err := json.Marshal(c.State)
-	if err != nil {
-		return fmt.Errorf("store: encode job %s: %w", c.Job, err)
-	}
-	var wake *time.Time
-	if at := c.State.Wake(); !at.IsZero() && (c.Release || c.HandOver) {
-		wake = &at
-	}
-	b.Queue(db.JobAdvance, c.Job, c.Epoch, c.Owner, kinds, string(c.State.Status), textOrNull(string(c.State.Outcome)),
-		string(core), textOrNull(c.BlockedOn), textOrNull(c.BlockedWhy), wake, cells, calls, ats, payloads)
 	return nil
 }
 
-func queueColdRow(b *pgx.Batch, c jobs.Commit) {
-	switch {
-	case c.State.Status == jobs.Done:
-		b.Queue(db.JobFinish, c.Job, textOrNull(string(c.State.Result)), textOrNull(c.State.Error))
-		// A statement after the one that took this transaction's id: a waiter that it does not see settles later.
-		b.Queue(db.JobMarkEnd, c.Job)
-	case c.Reopened:
-		b.Queue(db.JobReopen, c.Job)
-	}
+// plain reports variables that are all new: they need no row closed before theirs.
+func plain(list []jobs.Workspace) bool {
+	return len(list) == 1 && len(list[0].Deleted)+len(list[0].Replaced) == 0
 }
 
 func queueVariables(b *pgx.Batch, job jobs.ID, v jobs.Workspace) {
 	if len(v.Set)+len(v.Deleted) == 0 {
 		return
 	}
-	names := make([]string, 0, len(v.Deleted)+len(v.Set))
-	for _, name := range v.Deleted {
-		names = append(names, text(name))
+	if over := slices.Concat(v.Deleted, v.Replaced); len(over) > 0 {
+		for i, name := range over {
+			over[i] = text(name)
+		}
+		b.Queue(db.VariablesClose, job, int32(v.Cell), over)
 	}
-	for _, set := range v.Set {
-		names = append(names, text(set.Name))
-	}
-	b.Queue(db.VariablesClose, job, int32(v.Cell), names)
 	n := len(v.Set)
 	if n == 0 {
 		return

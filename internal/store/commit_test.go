@@ -135,8 +135,7 @@ func TestCommitsThatRingEachOtherDoNotDeadlock(t *testing.T) {
 	for i, h := range holders { // both hold their own row, then ring the other
 		txs[i] = k.session()
 		c := h.commit(start(1))
-		_, err := txs[i].Exec(k.ctx, "select statek.advance($1, $2, $3, 0, 'WARMING_UP', null, '{\"seq\":1}', null, null, null)", c.Job, c.Epoch, c.Owner)
-		k.must(err)
+		k.must(store.QueueCommit(k.ctx, txs[i], jobs.Commit{Hold: c.Hold, State: jobs.Job{Status: jobs.WarmingUp, Seq: 1}}))
 	}
 	for i := range holders {
 		other := holders[1-i].rec.Job

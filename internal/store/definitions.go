@@ -104,6 +104,12 @@ func (s *Store) Catalog(ctx context.Context, prefix string) (Catalog, error) {
 	return c, nil
 }
 
+// Generation counts changes of agents, tools and temporals.
+func (s *Store) Generation(ctx context.Context) (int64, error) {
+	n, err := s.q.CatalogGeneration(ctx)
+	return n, wrap(err, "read the generation of definitions")
+}
+
 // Put is one definition to store.
 type Put struct {
 	Kind       string // agent, tool, temporal
@@ -134,7 +140,6 @@ func (s *Store) PutDefinitions(ctx context.Context, prefix string, puts []Put) (
 		if err := q.PrefixEnsure(ctx, prefix); err != nil {
 			return err
 		}
-		changed := false
 		for i, p := range puts {
 			r, err := put(ctx, q, prefix, p)
 			if err != nil {
@@ -146,10 +151,6 @@ func (s *Store) PutDefinitions(ctx context.Context, prefix string, puts []Put) (
 				}
 			}
 			results[i] = r
-			changed = changed || r.Changed && p.Kind != "agent"
-		}
-		if changed {
-			return q.CatalogChanged(ctx)
 		}
 		return nil
 	})

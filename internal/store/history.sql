@@ -10,8 +10,24 @@ limit sqlc.arg(max_rows)::integer;
 -- name: HistoryOfCell :many
 select seq, kind, cell, call, at, payload
 from statek.history
-where job_id = $1 and seq >= sqlc.arg(since) and cell = $2 and kind in ('cell_started', 'call_issued', 'call_settled', 'console', 'suspended')
+where job_id = $1 and seq >= sqlc.arg(since) and cell = $2 and kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
 order by seq;
+
+-- The open cells of those jobs that sleep: from the row that started the last cell.
+-- name: HistoryOfSleepers :many
+select h.job_id, h.seq, h.kind, h.cell, h.call, h.at, h.payload
+from statek.job_state s
+cross join lateral (
+  select b.seq, b.cell
+  from statek.history b
+  where b.job_id = s.job_id and b.kind = 'cell_started'
+  order by b.seq desc
+  limit 1
+) started
+join statek.history h on h.job_id = s.job_id and h.seq >= started.seq and h.cell = started.cell
+where s.job_id = any(sqlc.arg(jobs)::uuid[]) and s.status = 'SUSPENDED'
+  and h.kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
+order by h.job_id, h.seq;
 
 -- What the model may be shown.
 -- name: HistoryForModel :many

@@ -12,37 +12,21 @@ where job_id = $1 and epoch = $2 and owner = $3;
 -- Gives the job up although it has work: the caller rings it in the same transaction.
 -- name: JobHandOver :execrows
 update statek.job_state
-set owner = null, rung = false
+set owner = null, rung = false, freed_at = statek.now()
 where job_id = $1 and epoch = $2 and owner = $3;
-
--- The fence and the history rows are one statement, so that no row can be written without it.
--- name: JobAdvance :one
-with head as (
-  select statek.advance(
-    sqlc.arg(job)::uuid, sqlc.arg(epoch)::bigint, sqlc.arg(owner)::uuid,
-    cardinality(sqlc.arg(kinds)::text[]), sqlc.arg(status)::text, sqlc.narg(outcome)::text,
-    sqlc.arg(core)::text::json, sqlc.narg(blocked_on)::text, sqlc.narg(blocked_why)::text,
-    sqlc.narg(wake_at)::timestamptz) as first
-), rows as (
-  insert into statek.history (job_id, seq, kind, cell, call, at, payload)
-  select sqlc.arg(job)::uuid, head.first + i - 1, (sqlc.arg(kinds)::text[])[i], (sqlc.arg(cells)::integer[])[i],
-    (sqlc.arg(calls)::integer[])[i], (sqlc.arg(ats)::timestamptz[])[i], (sqlc.arg(payloads)::text[])[i]::json
-  from head, generate_subscripts(sqlc.arg(kinds)::text[], 1) as i
-)
-select first::bigint as first from head;
 
 -- name: JobInsertState :exec
 insert into statek.job_state (job_id, status, core, seq, wake_at, blocked_on, blocked_why)
 values (sqlc.arg(job)::uuid, 'READY', sqlc.arg(core)::text::json, 1, sqlc.narg(wake_at), sqlc.narg(blocked_on), sqlc.narg(blocked_why));
 
--- Everything a claim needs, in a snapshot taken after the claim.
--- name: JobLoad :one
+-- What a claim needs, in snapshots taken after the claim; mail, variables and the open cell go with it.
+-- name: JobsLoad :many
 select j.id, j.prefix, j.role, j.agent_id, j.agent_version, j.spec, j.locale, j.source, j.created_at,
   s.core, s.seq, s.epoch, s.owner, c.generation
 from statek.jobs j
 join statek.job_state s on s.job_id = j.id
 cross join statek.catalog c
-where j.id = $1;
+where j.id = any(sqlc.arg(jobs)::uuid[]);
 
 -- Rings the jobs whose own timer has come. A job that sleeps until a call's next attempt has no other sign of its work,
 -- should this ring be lost: its timer goes off again until its owner's commit sets it anew.

@@ -8,16 +8,6 @@ returning id;
 select id from statek.jobs
 where prefix = sqlc.arg(prefix)::text and role = $1 and open_key = $2;
 
--- name: JobFinish :exec
-update statek.jobs
-set result = sqlc.narg(result)::text::json, error = sqlc.narg(error), finished_at = statek.now(), open_key = null
-where id = $1;
-
--- name: JobReopen :exec
-update statek.jobs
-set result = null, error = null, finished_at = null
-where id = $1;
-
 -- name: JobRead :one
 select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome, s.blocked_on, s.blocked_why, j.result, j.error,
   j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
@@ -48,7 +38,3 @@ select exists (select from statek.jobs where id = $1);
 
 -- name: JobStatus :one
 select status, outcome, seq from statek.job_state where job_id = $1;
-
--- Tells those who wait for the end of the job.
--- name: JobMarkEnd :exec
-select statek.mark_fact(array['job:' || sqlc.arg(job)::uuid]);

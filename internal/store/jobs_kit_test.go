@@ -30,8 +30,8 @@ type jobsKit struct {
 
 type countingBell struct{ rings, changes atomic.Int64 }
 
-func (b *countingBell) Rang()           { b.rings.Add(1) }
-func (b *countingBell) Changed(jobs.ID) { b.changes.Add(1) }
+func (b *countingBell) Rang()                 { b.rings.Add(1) }
+func (b *countingBell) Changed(jobs.ID, bool) { b.changes.Add(1) }
 
 func newJobsKit(t testing.TB) *jobsKit {
 	t.Helper()

@@ -4,9 +4,11 @@ from statek.mailbox
 where job_id = $1
 order by id;
 
--- name: MailboxConsume :exec
-delete from statek.mailbox
-where job_id = $1 and id = any(sqlc.arg(ids)::bigint[]);
+-- name: MailboxOf :many
+select job_id, id, kind, cell, call, payload, created_at, evidence
+from statek.mailbox
+where job_id = any(sqlc.arg(jobs)::uuid[])
+order by job_id, id;
 
 -- name: MailboxPut :exec
 insert into statek.mailbox (job_id, kind, payload)

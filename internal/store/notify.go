@@ -14,7 +14,8 @@ import (
 const (
 	// DirtyChannel: a watched write or a fact touched something that a wait depends on.
 	DirtyChannel = "statek_dirty"
-	// ChangedChannel: jobs whose history grew; the payload lists ids, or is empty for "many".
+	// ChangedChannel: jobs whose history grew; the payload lists ids, those of jobs that rest with a "." behind, or is
+	// empty for "many".
 	ChangedChannel = "statek_changed"
 	ringChannel    = "river.river_insert"
 	ringPayload    = `{"queue":"default"}`
@@ -27,7 +28,13 @@ type Notifier struct {
 	pool    *pgxpool.Pool
 	pause   time.Duration
 	rang    chan struct{}
-	changed chan jobs.ID
+	changed chan change
+}
+
+// change is a job whose history grew.
+type change struct {
+	job   jobs.ID
+	rests bool
 }
 
 // NewNotifier returns a notifier that sends at most once every pause (5 ms when zero).
@@ -35,7 +42,7 @@ func NewNotifier(pool *pgxpool.Pool, pause time.Duration) *Notifier {
 	if pause == 0 {
 		pause = 5 * time.Millisecond
 	}
-	return &Notifier{pool: pool, pause: pause, rang: make(chan struct{}, 1), changed: make(chan jobs.ID, 1024)}
+	return &Notifier{pool: pool, pause: pause, rang: make(chan struct{}, 1), changed: make(chan change, 1024)}
 }
 
 // Rang implements Bell.
@@ -47,9 +54,9 @@ func (n *Notifier) Rang() {
 }
 
 // Changed implements Bell. When too many changes wait, the rest are dropped: followers also poll.
-func (n *Notifier) Changed(job jobs.ID) {
+func (n *Notifier) Changed(job jobs.ID, rests bool) {
 	select {
-	case n.changed <- job:
+	case n.changed <- change{job, rests}:
 	default:
 	}
 }
@@ -71,7 +78,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		case <-n.rang:
 			ring = true
 		case id := <-n.changed:
-			ids[id] = true
+			ids[id.job] = ids[id.job] || id.rests
 		}
 		ring = n.drain(ids) || ring
 		n.send(ctx, ring, ids)
@@ -86,7 +93,7 @@ func (n *Notifier) drain(ids map[jobs.ID]bool) (ring bool) {
 		case <-n.rang:
 			ring = true
 		case id := <-n.changed:
-			ids[id] = true
+			ids[id.job] = ids[id.job] || id.rests
 		default:
 			return ring
 		}
@@ -95,8 +102,12 @@ func (n *Notifier) drain(ids map[jobs.ID]bool) (ring bool) {
 
 func (n *Notifier) send(ctx context.Context, ring bool, ids map[jobs.ID]bool) {
 	list := make([]string, 0, len(ids))
-	for id := range ids {
-		list = append(list, id.String())
+	for id, rests := range ids {
+		if rests {
+			list = append(list, id.String()+".")
+		} else {
+			list = append(list, id.String())
+		}
 	}
 	payload := strings.Join(list, ",")
 	if len(payload) > 7900 {

@@ -113,7 +113,11 @@ func (r release) statement(ctx context.Context, def temporal.Definition, args js
 	if err := json.Unmarshal(args, &run.Values); err != nil {
 		return "read arguments: " + err.Error(), nil
 	}
-	_, fault, err := runStatement(ctx, r.tx, run)
+	values, err := bind(run)
+	if err != nil {
+		return "TypeError: " + err.Error(), nil //nolint:nilerr // the outcome says it
+	}
+	_, fault, err := runStatement(ctx, r.tx, run, values)
 	if fault != nil {
 		return fault.Code + ": " + fault.Message, nil
 	}

@@ -24,13 +24,18 @@ type Store struct {
 	q     *db.Queries
 	bell  Bell
 	Waits *Waits
+
+	claims  *merger[*claimOp]
+	commits *merger[*commitOp]
+	tools   *merger[*toolOp]
+	submits *merger[*submitOp]
 }
 
-// Bell is told, after a commit, what happened in it: that somebody was rung, and which job changed. It must
-// not block; losing a call only costs latency.
+// Bell is told, after a commit, what happened in it: that somebody was rung, and which job changed and whether it
+// rests now, DONE or PAUSED. It must not block; losing a call only costs latency.
 type Bell interface {
 	Rang()
-	Changed(job jobs.ID)
+	Changed(job jobs.ID, rests bool)
 }
 
 // New returns a store over the pool. A nil bell is silent.
@@ -40,13 +45,18 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	}
 	waits := NewWaits(pool, now)
 	waits.Rang = bell.Rang
-	return &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
+	s := &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
+	s.claims = &merger[*claimOp]{run: s.claimMany, most: 64, lanes: 1}
+	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64, lanes: 2}
+	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64, lanes: 2}
+	s.submits = &merger[*submitOp]{run: s.submitMany, most: 64, lanes: 2}
+	return s
 }
 
 type silent struct{}
 
-func (silent) Rang()           {}
-func (silent) Changed(jobs.ID) {}
+func (silent) Rang()                 {}
+func (silent) Changed(jobs.ID, bool) {}
 
 // ErrNotFound: there is no such row.
 var ErrNotFound = errors.New("store: not found")

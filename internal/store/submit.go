@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,8 @@ type NewJob struct {
 	Key       string
 	Priority  int
 	At        time.Time
+	// Generation is that of the definitions that the job was planned with; 0: it is not checked.
+	Generation int64
 }
 
 // Idempotency makes a repeated request return the first one's answer.
@@ -33,6 +36,8 @@ type Idempotency struct{ Prefix, Key, Request string }
 var (
 	ErrKeyTaken  = errors.New("store: the business key is taken")
 	ErrKeyReused = errors.New("store: the idempotency key was used for another request")
+	// ErrStale: definitions have changed since the job was planned. Nothing was written.
+	ErrStale = errors.New("store: definitions have changed")
 )
 
 // InsertJobs inserts all jobs and rings those that may run, in one transaction, and returns their ids. When
@@ -40,9 +45,18 @@ var (
 // ErrKeyTaken. The second result tells which ids were there before.
 func (s *Store) InsertJobs(ctx context.Context, list []NewJob, takeExisting bool, idem Idempotency) ([]jobs.ID, []bool, error) {
 	ids, existing := make([]jobs.ID, len(list)), make([]bool, len(list))
+	if idem.Key == "" && !slices.ContainsFunc(list, func(n NewJob) bool { return n.Key != "" }) {
+		for i, n := range list {
+			ids[i] = n.ID
+		}
+		return ids, existing, s.insertPlain(ctx, list)
+	}
 	replayed := false
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		q := db.New(tx)
+		if err := q.CheckGeneration(ctx, list[0].Generation); err != nil {
+			return err
+		}
 		if idem.Key != "" {
 			earlier, err := takeKey(ctx, q, idem)
 			if err != nil {
@@ -66,7 +80,7 @@ func (s *Store) InsertJobs(ctx context.Context, list []NewJob, takeExisting bool
 		return q.IdempotencyAnswer(ctx, db.IdempotencyAnswerParams{Prefix: idem.Prefix, Key: idem.Key, Status: 201, Response: string(answer)})
 	})
 	if err != nil {
-		return nil, nil, wrap(err, "submit")
+		return nil, nil, stale(wrap(err, "submit"))
 	}
 	if replayed {
 		for i := range existing {
@@ -154,32 +168,6 @@ func queueJob(b *pgx.Batch, n NewJob, id *jobs.ID) error {
 		}
 		return err
 	})
-	return nil
-}
-
-func queueState(b *pgx.Batch, n NewJob) error {
-	state, _, err := jobs.Step(jobs.Job{}, n.Submitted, n.At)
-	if err != nil {
-		return err
-	}
-	core, err := json.Marshal(state)
-	if err != nil {
-		return err
-	}
-	payload, err := jobs.Encode(n.Submitted)
-	if err != nil {
-		return err
-	}
-	var wake *time.Time
-	blocked, why := "worker", "waits for a worker to take it"
-	if at := state.Wake(); !at.IsZero() {
-		wake, blocked, why = &at, "run_at", "starts at "+at.Format(time.RFC3339)
-	}
-	b.Queue(db.JobInsertState, n.ID, string(core), wake, blocked, why)
-	b.Queue(db.HistoryInsertFirst, n.ID, n.At, string(payload))
-	for _, v := range n.Variables {
-		b.Queue(db.VariablesInsert, n.ID, []string{v.Name}, 0, []string{string(v.Value)}, []string{v.Type}, []string{""})
-	}
 	return nil
 }
 

@@ -31,7 +31,7 @@ func TestStrayJobsAreRungAfterFiveSeconds(t *testing.T) {
 	k := newJobsKit(t)
 	w := k.worker()
 	age := func(job jobs.ID) {
-		k.exec("update statek.job_state set changed_at = changed_at - interval '6 seconds' where job_id = $1", job)
+		k.exec("update statek.job_state set freed_at = freed_at - interval '6 seconds' where job_id = $1", job)
 		k.exec("update statek.mailbox set created_at = created_at - interval '6 seconds' where job_id = $1", job)
 	}
 	state := func(set string) jobs.ID {
@@ -90,7 +90,7 @@ func TestStrayJobsOfABacklogAreNotRungAgain(t *testing.T) {
 	t.Parallel()
 	k := newJobsKit(t)
 	k.job()
-	k.exec("update statek.job_state set changed_at = now() - interval '1 minute'")
+	k.exec("update statek.job_state set freed_at = now() - interval '1 minute'")
 	for _, step := range []struct {
 		queue, age string
 		want       int
@@ -212,8 +212,8 @@ func TestNotifierCoalesces(t *testing.T) {
 		id := uuid.New()
 		ids[id.String()] = true
 		n.Rang()
-		n.Changed(id)
-		n.Changed(id)
+		n.Changed(id, false)
+		n.Changed(id, false)
 	}
 	ctx, cancel := context.WithCancel(k.ctx)
 	done := make(chan struct{})
@@ -232,7 +232,7 @@ func TestNotifierCoalesces(t *testing.T) {
 		}
 	}
 	for range 1000 { // more than fit into one notification: it says "many"
-		n.Changed(uuid.New())
+		n.Changed(uuid.New(), false)
 	}
 	for {
 		got, err := conn.WaitForNotification(k.ctx)

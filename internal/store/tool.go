@@ -17,17 +17,48 @@ import (
 	"statek/internal/temporal"
 )
 
-// RunTool performs an SQL tool and commits what settle makes of its result, in one transaction. The
-// statement runs in a savepoint, as role statek_tool: its failure is a result like any other and leaves the
-// transaction usable for the record. The fence comes last, so a slow tool holds no lock on the job.
+// RunTool performs an SQL tool and commits what settle makes of its result, in one transaction. The statement runs as
+// role statek_tool, and the fence comes last, so a slow tool holds no lock on the job. Its failure is a result like
+// any other.
 //
-// An error of settle rolls everything back.
+// It is tried the quick way first, which is the whole answer unless something fails: then nothing has happened, and
+// it is done again step by step, in a savepoint, so that the failure is known to be the statement's own.
+//
+// settle may be called again after its commit has failed. An error of settle rolls everything back.
 func (s *Store) RunTool(ctx context.Context, call agents.SQLRun, settle Settle) error {
-	return s.recorded(ctx, func(tx pgx.Tx) (json.RawMessage, *jobs.Fault, error) { return runStatement(ctx, tx, call) }, settle)
+	values, err := bind(call)
+	if err != nil {
+		return s.fault(ctx, &jobs.Fault{Name: "TypeError", Message: err.Error()}, settle)
+	}
+	op := &toolOp{call: call, values: values, settle: settle}
+	if call.Batch {
+		if err := s.tools.do(ctx, op); !errors.Is(err, errAlone) {
+			return err
+		}
+	}
+	err = s.runQuick(ctx, []*toolOp{op}, call.Timeout)
+	var pg *pgconn.PgError
+	switch {
+	case !errors.As(err, &pg) || retryable(pg) || pg.Code == "ST001":
+		return err
+	case pg.Code == "57014" || pg.Code == "55P03": // it has waited long enough
+		return s.fault(ctx, &jobs.Fault{Name: "SQLError", Code: pg.Code, Message: sentence(pg)}, settle)
+	}
+	return s.recorded(ctx, func(tx pgx.Tx) (json.RawMessage, *jobs.Fault, error) { return runStatement(ctx, tx, call, values) }, settle)
 }
 
-// Settle is called at most once, with a value or a fault, and returns the commit and a function that is told how
-// it ended.
+// fault records a failure that has left nothing in the database.
+func (s *Store) fault(ctx context.Context, f *jobs.Fault, settle Settle) error {
+	commit, ended, err := settle(nil, f)
+	if err != nil {
+		return err
+	}
+	_, err = s.Commit(ctx, commit)
+	ended(err)
+	return err
+}
+
+// Settle is called with a value or a fault, and returns the commit and a function that is told how it ended.
 type Settle = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)
 
 // recorded does something and commits it with its record.
@@ -47,16 +78,16 @@ func (s *Store) recorded(ctx context.Context, do func(pgx.Tx) (json.RawMessage, 
 	}
 	err = s.CommitIn(ctx, tx, commit)
 	ended(err)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code[:2] == "23" { // a deferred constraint: what was done was wrong, not the record of it
+		return s.fault(ctx, &jobs.Fault{Name: "SQLError", Code: pg.Code, Message: sentence(pg)}, settle)
+	}
 	return err
 }
 
 // runStatement returns the tool's value, or its failure as a fault; an error means that the transaction is
 // lost and the call may be repeated.
-func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun) (json.RawMessage, *jobs.Fault, error) {
-	values, err := bind(call)
-	if err != nil {
-		return nil, &jobs.Fault{Name: "TypeError", Message: err.Error()}, nil
-	}
+func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun, values []any) (json.RawMessage, *jobs.Fault, error) {
 	if err := enterTool(ctx, tx, call.Timeout); err != nil {
 		return nil, nil, err
 	}
@@ -127,16 +158,28 @@ func sentence(pg *pgconn.PgError) string {
 
 // query runs the statement. Postgres itself writes the JSON, so numbers stay exact.
 func query(ctx context.Context, tx pgx.Tx, call agents.SQLCall, values []any) (json.RawMessage, error) {
-	if call.Returns == "none" {
-		tag, err := tx.Exec(ctx, call.Text, values...)
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(tag.RowsAffected())
-	}
-	rows, err := tx.Query(ctx, "with call as ("+call.Text+"\n) select row_to_json(call)::text from call", values...)
+	rows, err := tx.Query(ctx, asJSON(call), values...)
 	if err != nil {
 		return nil, err
+	}
+	return collect(call, rows)
+}
+
+func asJSON(call agents.SQLCall) string {
+	if call.Returns == agents.ReturnsNone {
+		return call.Text
+	}
+	return "with call as (" + call.Text + "\n) select row_to_json(call)::text from call"
+}
+
+// collect makes the tool's value out of its rows.
+func collect(call agents.SQLCall, rows pgx.Rows) (json.RawMessage, error) {
+	if call.Returns == agents.ReturnsNone {
+		rows.Close()
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+		return json.Marshal(rows.CommandTag().RowsAffected())
 	}
 	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {

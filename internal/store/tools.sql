@@ -1,6 +1,6 @@
 -- In the transaction that changes a tool or temporal.
--- name: CatalogChanged :exec
-update statek.catalog set generation = generation + 1;
+-- name: CatalogGeneration :one
+select generation from statek.catalog;
 
 -- Visible from a prefix: the nearest ancestor's newest version of each name.
 
@@ -39,3 +39,6 @@ limit 1;
 insert into statek.temporals (prefix, name, version, hash, definition)
 values (sqlc.arg(prefix)::text, $1, $2, $3, sqlc.arg(definition)::text::json)
 returning id;
+
+-- name: CheckGeneration :exec
+select statek.check_generation(sqlc.arg(generation)::bigint);

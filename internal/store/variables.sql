@@ -17,6 +17,12 @@ from statek.variables
 where job_id = $1 and cell_to is null
 order by name;
 
+-- name: VariablesOf :many
+select job_id, name, value, type, refused
+from statek.variables
+where job_id = any(sqlc.arg(jobs)::uuid[]) and cell_to is null
+order by job_id, name;
+
 -- The workspace after a given cell.
 -- name: VariablesAt :many
 select name, cell_from, value, type, bytes, refused

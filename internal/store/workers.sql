@@ -33,7 +33,7 @@ returning id;
 -- name: JobsTakeOver :one
 with taken as (
   update statek.job_state s
-  set epoch = s.epoch + 1, owner = null, taken_from = s.owner, rung = false
+  set epoch = s.epoch + 1, owner = null, taken_from = s.owner, rung = false, freed_at = statek.now()
   where s.owner is not null
     and not exists (select from statek.workers w where w.id = s.owner and w.dead_at is null)
   returning s.job_id
@@ -49,8 +49,8 @@ where state = 'running'
     select from statek.workers w
     where w.id::text = attempted_by[array_upper(attempted_by, 1)] and w.dead_at is null);
 
--- Jobs that nobody owns although they have work. A job that changed before the oldest doorbell still in the
--- queue was rung has lost its own; one that changed later may simply be waiting its turn.
+-- Jobs that nobody owns although they have work. A job that was free before the oldest doorbell still in the
+-- queue was rung has lost its own; one that became free later may simply be waiting its turn.
 -- name: JobsStray :one
 with horizon as (
   select least(clock_timestamp() - interval '5 seconds',
@@ -61,7 +61,7 @@ with horizon as (
 select s.job_id
 from statek.job_state s, horizon h
 where s.owner is null and s.parked_on is null and s.wake_at is null
-  and s.status in ('READY', 'WARMING_UP', 'STARTED') and s.changed_at < h.at
+  and s.status in ('READY', 'WARMING_UP', 'STARTED') and s.freed_at < h.at
 union -- mail, except messages that a sleeping cell has not asked for
 select m.job_id
 from statek.mailbox m

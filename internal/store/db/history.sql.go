@@ -157,7 +157,7 @@ func (q *Queries) HistoryLastReply(ctx context.Context, jobID uuid.UUID) (Histor
 const HistoryOfCell = `-- name: HistoryOfCell :many
 select seq, kind, cell, call, at, payload
 from statek.history
-where job_id = $1 and seq >= $3 and cell = $2 and kind in ('cell_started', 'call_issued', 'call_settled', 'console', 'suspended')
+where job_id = $1 and seq >= $3 and cell = $2 and kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
 order by seq
 `
 
@@ -188,6 +188,51 @@ func (q *Queries) HistoryOfCell(ctx context.Context, arg HistoryOfCellParams) ([
 	for rows.Next() {
 		var i HistoryOfCellRow
 		if err := rows.Scan(
+			&i.Seq,
+			&i.Kind,
+			&i.Cell,
+			&i.Call,
+			&i.At,
+			&i.Payload,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const HistoryOfSleepers = `-- name: HistoryOfSleepers :many
+select h.job_id, h.seq, h.kind, h.cell, h.call, h.at, h.payload
+from statek.job_state s
+cross join lateral (
+  select b.seq, b.cell
+  from statek.history b
+  where b.job_id = s.job_id and b.kind = 'cell_started'
+  order by b.seq desc
+  limit 1
+) started
+join statek.history h on h.job_id = s.job_id and h.seq >= started.seq and h.cell = started.cell
+where s.job_id = any($1::uuid[]) and s.status = 'SUSPENDED'
+  and h.kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
+order by h.job_id, h.seq
+`
+
+// The open cells of those jobs that sleep: from the row that started the last cell.
+func (q *Queries) HistoryOfSleepers(ctx context.Context, jobs []uuid.UUID) ([]StatekHistory, error) {
+	rows, err := q.db.Query(ctx, HistoryOfSleepers, jobs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StatekHistory
+	for rows.Next() {
+		var i StatekHistory
+		if err := rows.Scan(
+			&i.JobID,
 			&i.Seq,
 			&i.Kind,
 			&i.Cell,

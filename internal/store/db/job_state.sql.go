@@ -12,62 +12,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const JobAdvance = `-- name: JobAdvance :one
-with head as (
-  select statek.advance(
-    $1::uuid, $2::bigint, $3::uuid,
-    cardinality($4::text[]), $5::text, $6::text,
-    $7::text::json, $8::text, $9::text,
-    $10::timestamptz) as first
-), rows as (
-  insert into statek.history (job_id, seq, kind, cell, call, at, payload)
-  select $1::uuid, head.first + i - 1, ($4::text[])[i], ($11::integer[])[i],
-    ($12::integer[])[i], ($13::timestamptz[])[i], ($14::text[])[i]::json
-  from head, generate_subscripts($4::text[], 1) as i
-)
-select first::bigint as first from head
-`
-
-type JobAdvanceParams struct {
-	Job        uuid.UUID
-	Epoch      int64
-	Owner      uuid.UUID
-	Kinds      []string
-	Status     string
-	Outcome    *string
-	Core       string
-	BlockedOn  *string
-	BlockedWhy *string
-	WakeAt     *time.Time
-	Cells      []int32
-	Calls      []int32
-	Ats        []time.Time
-	Payloads   []string
-}
-
-// The fence and the history rows are one statement, so that no row can be written without it.
-func (q *Queries) JobAdvance(ctx context.Context, arg JobAdvanceParams) (int64, error) {
-	row := q.db.QueryRow(ctx, JobAdvance,
-		arg.Job,
-		arg.Epoch,
-		arg.Owner,
-		arg.Kinds,
-		arg.Status,
-		arg.Outcome,
-		arg.Core,
-		arg.BlockedOn,
-		arg.BlockedWhy,
-		arg.WakeAt,
-		arg.Cells,
-		arg.Calls,
-		arg.Ats,
-		arg.Payloads,
-	)
-	var first int64
-	err := row.Scan(&first)
-	return first, err
-}
-
 const JobClearRung = `-- name: JobClearRung :exec
 update statek.job_state
 set rung = false
@@ -88,7 +32,7 @@ func (q *Queries) JobClearRung(ctx context.Context, arg JobClearRungParams) erro
 
 const JobHandOver = `-- name: JobHandOver :execrows
 update statek.job_state
-set owner = null, rung = false
+set owner = null, rung = false, freed_at = statek.now()
 where job_id = $1 and epoch = $2 and owner = $3
 `
 
@@ -131,55 +75,6 @@ func (q *Queries) JobInsertState(ctx context.Context, arg JobInsertStateParams) 
 	return err
 }
 
-const JobLoad = `-- name: JobLoad :one
-select j.id, j.prefix, j.role, j.agent_id, j.agent_version, j.spec, j.locale, j.source, j.created_at,
-  s.core, s.seq, s.epoch, s.owner, c.generation
-from statek.jobs j
-join statek.job_state s on s.job_id = j.id
-cross join statek.catalog c
-where j.id = $1
-`
-
-type JobLoadRow struct {
-	ID           uuid.UUID
-	Prefix       string
-	Role         string
-	AgentID      uuid.UUID
-	AgentVersion int32
-	Spec         []byte
-	Locale       string
-	Source       string
-	CreatedAt    time.Time
-	Core         []byte
-	Seq          int64
-	Epoch        int64
-	Owner        *uuid.UUID
-	Generation   int64
-}
-
-// Everything a claim needs, in a snapshot taken after the claim.
-func (q *Queries) JobLoad(ctx context.Context, id uuid.UUID) (JobLoadRow, error) {
-	row := q.db.QueryRow(ctx, JobLoad, id)
-	var i JobLoadRow
-	err := row.Scan(
-		&i.ID,
-		&i.Prefix,
-		&i.Role,
-		&i.AgentID,
-		&i.AgentVersion,
-		&i.Spec,
-		&i.Locale,
-		&i.Source,
-		&i.CreatedAt,
-		&i.Core,
-		&i.Seq,
-		&i.Epoch,
-		&i.Owner,
-		&i.Generation,
-	)
-	return i, err
-}
-
 const JobRelease = `-- name: JobRelease :one
 
 select statek.release($1::uuid, $2::bigint, $3::uuid)::boolean as released
@@ -197,6 +92,68 @@ func (q *Queries) JobRelease(ctx context.Context, arg JobReleaseParams) (bool, e
 	var released bool
 	err := row.Scan(&released)
 	return released, err
+}
+
+const JobsLoad = `-- name: JobsLoad :many
+select j.id, j.prefix, j.role, j.agent_id, j.agent_version, j.spec, j.locale, j.source, j.created_at,
+  s.core, s.seq, s.epoch, s.owner, c.generation
+from statek.jobs j
+join statek.job_state s on s.job_id = j.id
+cross join statek.catalog c
+where j.id = any($1::uuid[])
+`
+
+type JobsLoadRow struct {
+	ID           uuid.UUID
+	Prefix       string
+	Role         string
+	AgentID      uuid.UUID
+	AgentVersion int32
+	Spec         []byte
+	Locale       string
+	Source       string
+	CreatedAt    time.Time
+	Core         []byte
+	Seq          int64
+	Epoch        int64
+	Owner        *uuid.UUID
+	Generation   int64
+}
+
+// What a claim needs, in snapshots taken after the claim; mail, variables and the open cell go with it.
+func (q *Queries) JobsLoad(ctx context.Context, jobs []uuid.UUID) ([]JobsLoadRow, error) {
+	rows, err := q.db.Query(ctx, JobsLoad, jobs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []JobsLoadRow
+	for rows.Next() {
+		var i JobsLoadRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Prefix,
+			&i.Role,
+			&i.AgentID,
+			&i.AgentVersion,
+			&i.Spec,
+			&i.Locale,
+			&i.Source,
+			&i.CreatedAt,
+			&i.Core,
+			&i.Seq,
+			&i.Epoch,
+			&i.Owner,
+			&i.Generation,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const JobsWakeDue = `-- name: JobsWakeDue :one

@@ -41,23 +41,6 @@ func (q *Queries) JobExists(ctx context.Context, id uuid.UUID) (bool, error) {
 	return exists, err
 }
 
-const JobFinish = `-- name: JobFinish :exec
-update statek.jobs
-set result = $2::text::json, error = $3, finished_at = statek.now(), open_key = null
-where id = $1
-`
-
-type JobFinishParams struct {
-	ID     uuid.UUID
-	Result *string
-	Error  *string
-}
-
-func (q *Queries) JobFinish(ctx context.Context, arg JobFinishParams) error {
-	_, err := q.db.Exec(ctx, JobFinish, arg.ID, arg.Result, arg.Error)
-	return err
-}
-
 const JobInsert = `-- name: JobInsert :one
 insert into statek.jobs (id, prefix, agent_id, role, agent_version, source, locale, tags, key, open_key, priority, spec, created_at)
 values ($1, $11::text, $2, $3, $4, $5, $6, $7, $8, $8, $9, $12::text::json, $10)
@@ -98,16 +81,6 @@ func (q *Queries) JobInsert(ctx context.Context, arg JobInsertParams) (uuid.UUID
 	var id uuid.UUID
 	err := row.Scan(&id)
 	return id, err
-}
-
-const JobMarkEnd = `-- name: JobMarkEnd :exec
-select statek.mark_fact(array['job:' || $1::uuid])
-`
-
-// Tells those who wait for the end of the job.
-func (q *Queries) JobMarkEnd(ctx context.Context, job uuid.UUID) error {
-	_, err := q.db.Exec(ctx, JobMarkEnd, job)
-	return err
 }
 
 const JobRead = `-- name: JobRead :one
@@ -167,17 +140,6 @@ func (q *Queries) JobRead(ctx context.Context, id uuid.UUID) (JobReadRow, error)
 		&i.Owner,
 	)
 	return i, err
-}
-
-const JobReopen = `-- name: JobReopen :exec
-update statek.jobs
-set result = null, error = null, finished_at = null
-where id = $1
-`
-
-func (q *Queries) JobReopen(ctx context.Context, id uuid.UUID) error {
-	_, err := q.db.Exec(ctx, JobReopen, id)
-	return err
 }
 
 const JobStatus = `-- name: JobStatus :one

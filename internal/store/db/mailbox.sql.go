@@ -12,19 +12,51 @@ import (
 	"github.com/google/uuid"
 )
 
-const MailboxConsume = `-- name: MailboxConsume :exec
-delete from statek.mailbox
-where job_id = $1 and id = any($2::bigint[])
+const MailboxOf = `-- name: MailboxOf :many
+select job_id, id, kind, cell, call, payload, created_at, evidence
+from statek.mailbox
+where job_id = any($1::uuid[])
+order by job_id, id
 `
 
-type MailboxConsumeParams struct {
-	JobID uuid.UUID
-	Ids   []int64
+type MailboxOfRow struct {
+	JobID     uuid.UUID
+	ID        int64
+	Kind      string
+	Cell      int32
+	Call      int32
+	Payload   []byte
+	CreatedAt time.Time
+	Evidence  []byte
 }
 
-func (q *Queries) MailboxConsume(ctx context.Context, arg MailboxConsumeParams) error {
-	_, err := q.db.Exec(ctx, MailboxConsume, arg.JobID, arg.Ids)
-	return err
+func (q *Queries) MailboxOf(ctx context.Context, jobs []uuid.UUID) ([]MailboxOfRow, error) {
+	rows, err := q.db.Query(ctx, MailboxOf, jobs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []MailboxOfRow
+	for rows.Next() {
+		var i MailboxOfRow
+		if err := rows.Scan(
+			&i.JobID,
+			&i.ID,
+			&i.Kind,
+			&i.Cell,
+			&i.Call,
+			&i.Payload,
+			&i.CreatedAt,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const MailboxPut = `-- name: MailboxPut :exec

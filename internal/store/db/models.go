@@ -230,6 +230,7 @@ type StatekJobState struct {
 	BlockedWhy *string
 	WakeAt     *time.Time
 	ChangedAt  time.Time
+	FreedAt    time.Time
 }
 
 type StatekJobTimeline struct {

@@ -11,13 +11,24 @@ import (
 	"github.com/google/uuid"
 )
 
-const CatalogChanged = `-- name: CatalogChanged :exec
-update statek.catalog set generation = generation + 1
+const CatalogGeneration = `-- name: CatalogGeneration :one
+select generation from statek.catalog
 `
 
 // In the transaction that changes a tool or temporal.
-func (q *Queries) CatalogChanged(ctx context.Context) error {
-	_, err := q.db.Exec(ctx, CatalogChanged)
+func (q *Queries) CatalogGeneration(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, CatalogGeneration)
+	var generation int64
+	err := row.Scan(&generation)
+	return generation, err
+}
+
+const CheckGeneration = `-- name: CheckGeneration :exec
+select statek.check_generation($1::bigint)
+`
+
+func (q *Queries) CheckGeneration(ctx context.Context, generation int64) error {
+	_, err := q.db.Exec(ctx, CheckGeneration, generation)
 	return err
 }
 

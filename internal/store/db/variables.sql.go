@@ -149,3 +149,44 @@ func (q *Queries) VariablesInsert(ctx context.Context, arg VariablesInsertParams
 	)
 	return err
 }
+
+const VariablesOf = `-- name: VariablesOf :many
+select job_id, name, value, type, refused
+from statek.variables
+where job_id = any($1::uuid[]) and cell_to is null
+order by job_id, name
+`
+
+type VariablesOfRow struct {
+	JobID   uuid.UUID
+	Name    string
+	Value   []byte
+	Type    string
+	Refused *string
+}
+
+func (q *Queries) VariablesOf(ctx context.Context, jobs []uuid.UUID) ([]VariablesOfRow, error) {
+	rows, err := q.db.Query(ctx, VariablesOf, jobs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []VariablesOfRow
+	for rows.Next() {
+		var i VariablesOfRow
+		if err := rows.Scan(
+			&i.JobID,
+			&i.Name,
+			&i.Value,
+			&i.Type,
+			&i.Refused,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"statek/internal/jobs"
+)
+
+// commitRows are the arguments of statek.commit_jobs, a column each.
+type commitRows struct {
+	jobs                                    []jobs.ID
+	epochs                                  []int64
+	rows                                    []int32
+	leaves, outcomes, blockedOn, blockedWhy []*string
+	statuses, cores                         []string
+	wakeAt                                  []*time.Time
+	reopened                                []bool
+	results, errors                         []*string
+	of, nth, cells, calls                   []int32
+	kinds, payloads                         []string
+	ats                                     []time.Time
+	mail                                    []int64
+	varOf, varCells                         []int32
+	names, values, types, refusals          []string
+}
+
+// queueHeads appends the one statement that holds the fence, and with it all that belongs to the jobs alone. By hand:
+// sqlc does not know the columns of a function's result.
+func queueHeads(b *pgx.Batch, list []*commitOp) error {
+	r := &commitRows{mail: []int64{}}
+	byID := make(map[jobs.ID]*commitOp, len(list))
+	for _, op := range list {
+		byID[op.commit.Job] = op
+		if err := r.add(op.commit); err != nil {
+			return err
+		}
+	}
+	b.Queue(`select job, released from statek.commit_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+		$22, $23, $24, $25, $26, $27, $28)`,
+		list[0].commit.Owner, r.jobs, r.epochs, r.leaves, r.rows, r.statuses, r.outcomes, r.cores, r.blockedOn, r.blockedWhy, r.wakeAt,
+		r.reopened, r.results, r.errors, r.of, r.nth, r.kinds, r.cells, r.calls, r.ats, r.payloads, r.mail,
+		r.varOf, r.names, r.varCells, r.values, r.types, r.refusals,
+	).Query(func(rows pgx.Rows) error {
+		var job jobs.ID
+		var released bool
+		_, err := pgx.ForEachRow(rows, []any{&job, &released}, func() error {
+			byID[job].released = released
+			return nil
+		})
+		return err
+	})
+	return nil
+}
+
+func (r *commitRows) add(c jobs.Commit) error {
+	core, err := json.Marshal(c.State)
+	if err != nil {
+		return fmt.Errorf("store: encode job %s: %w", c.Job, err)
+	}
+	r.jobs, r.epochs, r.rows = append(r.jobs, c.Job), append(r.epochs, c.Epoch), append(r.rows, int32(len(c.Entries)))
+	r.statuses, r.outcomes = append(r.statuses, string(c.State.Status)), append(r.outcomes, textOrNull(string(c.State.Outcome)))
+	r.cores = append(r.cores, string(core))
+	r.blockedOn, r.blockedWhy = append(r.blockedOn, textOrNull(c.BlockedOn)), append(r.blockedWhy, textOrNull(c.BlockedWhy))
+	r.reopened, r.mail = append(r.reopened, c.Reopened), append(r.mail, c.Mail...)
+	r.results, r.errors = append(r.results, textOrNull(string(c.State.Result))), append(r.errors, textOrNull(c.State.Error))
+	leave := ""
+	switch {
+	case c.HandOver:
+		leave = "hand over"
+	case c.Release:
+		leave = "release"
+	}
+	var wake *time.Time
+	if at := c.State.Wake(); !at.IsZero() && leave != "" {
+		wake = &at
+	}
+	r.leaves, r.wakeAt = append(r.leaves, textOrNull(leave)), append(r.wakeAt, wake)
+	if plain(c.Variables) {
+		r.addVariables(c.Variables[0])
+	}
+	return r.addEntries(c.Entries)
+}
+
+func (r *commitRows) addEntries(list []jobs.Entry) error {
+	for i, e := range list {
+		payload, err := jobs.Encode(e.Event)
+		if err != nil {
+			return err
+		}
+		r.of, r.nth = append(r.of, int32(len(r.jobs))), append(r.nth, int32(i+1))
+		r.kinds, r.payloads, r.ats = append(r.kinds, e.Event.Kind()), append(r.payloads, string(payload)), append(r.ats, e.At)
+		r.cells, r.calls = append(r.cells, int32(e.Cell)), append(r.calls, int32(e.Call))
+	}
+	return nil
+}
+
+func (r *commitRows) addVariables(w jobs.Workspace) {
+	for _, v := range w.Set {
+		r.varOf, r.varCells = append(r.varOf, int32(len(r.jobs))), append(r.varCells, int32(w.Cell))
+		r.names, r.values = append(r.names, text(v.Name)), append(r.values, string(v.Value))
+		r.types, r.refusals = append(r.types, text(v.Type)), append(r.refusals, text(v.Refused))
+	}
+}

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// merger lets operations of different jobs share a transaction. While one batch is on its way what comes is
+// collected for the next: alone, an operation waits for nobody; in a crowd, hundreds share one commit. Every
+// operation still waits for its own outcome, and none suffers from another's: a batch that fails is taken apart.
+type merger[T any] struct {
+	// run performs a batch and gives each item its outcome with done.
+	run func(ctx context.Context, batch []*merged[T])
+	// most bounds a batch; lanes are batches on their way at once.
+	most, lanes int
+
+	mu     sync.Mutex
+	queue  []*merged[T]
+	active int
+}
+
+// merged is one operation in a merger.
+type merged[T any] struct {
+	op      T
+	outcome chan error
+}
+
+// batchTimeout bounds one batch. Its statements have shorter bounds; this is for a server that says nothing.
+const batchTimeout = 10 * time.Second
+
+// errAlone tells an operation that its batch has failed, perhaps because of another, and that nothing was done.
+var errAlone = errors.New("store: the batch was taken apart")
+
+func (m *merged[T]) done(err error) { m.outcome <- err }
+
+// do performs op with others and returns its outcome. errAlone: do it alone. When ctx ends, an operation that still
+// waits for its turn is taken back; one that is on its way is waited for, since only its outcome tells what happened.
+func (m *merger[T]) do(ctx context.Context, op T) error {
+	item := &merged[T]{op: op, outcome: make(chan error, 1)}
+	m.mu.Lock()
+	m.queue = append(m.queue, item)
+	if m.active < m.lanes {
+		m.active++
+		go m.work(context.WithoutCancel(ctx))
+	}
+	m.mu.Unlock()
+	select {
+	case err := <-item.outcome:
+		return err
+	case <-ctx.Done():
+	}
+	if m.withdraw(item) {
+		return context.Cause(ctx)
+	}
+	return <-item.outcome
+}
+
+// work performs batches until nothing waits. Its context is nobody's: an operation that is given up must not take
+// others with it.
+func (m *merger[T]) work(ctx context.Context) {
+	for {
+		m.mu.Lock()
+		n := min(len(m.queue), m.most)
+		if n == 0 {
+			m.active--
+			m.mu.Unlock()
+			return
+		}
+		batch := m.queue[:n:n]
+		m.queue = m.queue[n:]
+		m.mu.Unlock()
+		bounded, cancel := context.WithTimeout(ctx, batchTimeout)
+		m.run(bounded, batch)
+		cancel()
+	}
+}
+
+// withdraw takes back an operation that waits for its turn; false when it is on its way.
+func (m *merger[T]) withdraw(item *merged[T]) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, other := range m.queue {
+		if other == item {
+			m.queue = append(m.queue[:i:i], m.queue[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
