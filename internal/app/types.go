@@ -52,7 +52,7 @@ type Job struct {
 	AgentVersion int             `json:"agent_version"`
 	Status       string          `json:"status" enum:"READY,WARMING_UP,STARTED,SUSPENDED,PAUSED,DONE"`
 	Outcome      string          `json:"outcome,omitempty" enum:"succeeded,failed,cancelled"`
-	BlockedOn    string          `json:"blocked_on,omitempty" doc:"What it waits for: a wait's name, retry, operator, run_at, worker."`
+	BlockedOn    string          `json:"blocked_on,omitempty" doc:"What it waits for: a wait's name, retry, rate, place, operator, run_at, worker."`
 	BlockedWhy   string          `json:"blocked_why,omitempty" doc:"The same as a sentence."`
 	Result       json.RawMessage `json:"result,omitempty"`
 	Error        string          `json:"error,omitempty"`

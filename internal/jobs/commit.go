@@ -78,6 +78,8 @@ type Record struct {
 	Previous uuid.UUID
 	State    Job
 	Spec     Spec
+	// Limited: it has seats under limits of its agent or prefix, which have to be vacated when it is let go.
+	Limited bool
 	// Generation counts changes of tools and temporals, for caches.
 	Generation int64
 	// Mail is what is in the mailbox, oldest first; Variables is the workspace.

@@ -80,13 +80,21 @@ func (s *Store) WakeDue(ctx context.Context, limit int) (int, error) {
 // TakeOver frees and rings every job of workers that are dead or gone.
 func (s *Store) TakeOver(ctx context.Context) (int, error) {
 	row, err := s.q.JobsTakeOver(ctx)
+	if err == nil && row.Jobs > 0 {
+		_, err = s.SweepSeats(ctx)
+	}
 	return s.rangAll(row.Jobs, wrap(err, "take over jobs"))
 }
 
 // RingStray rings jobs that have work, no owner and, it seems, no doorbell.
 func (s *Store) RingStray(ctx context.Context, limit int) (int, error) {
 	row, err := s.q.JobsStray(ctx, int32(limit))
-	return s.rangAll(row.Jobs, wrap(err, "ring stray jobs"))
+	if err != nil {
+		return 0, wrap(err, "ring stray jobs")
+	}
+	called, err := s.SweepSeats(ctx)
+	n, _ := s.rangAll(row.Jobs, nil)
+	return n + called, err
 }
 
 // rangAll tells the bell about a statement that rang n jobs.
