@@ -40,6 +40,7 @@ create or replace function statek.describe(_kind text, _cell integer, _call inte
     when 'model_requested' then concat('asked model ', _p ->> 'model', ' for reply ', _p ->> 'turn',
       case when (_p ->> 'attempt')::integer > 1 then ', attempt ' || (_p ->> 'attempt') end,
       case when (_p ->> 'repeat')::boolean then '; an interruption lost the answer to the one before' end)
+    when 'model_delayed' then concat('reply ', _p ->> 'turn', ' waits for its turn: ', _p ->> 'why', '; it is due at ', statek.millis_text(_p -> 'until'))
     when 'model_replied' then concat('model ', _p ->> 'model', ' replied',
       case
         when coalesce(_p ->> 'bad', '') <> '' then ', but not usably: ' || statek.shorten(_p ->> 'bad', 300)

@@ -55,6 +55,7 @@ func TestTimeline(t *testing.T) {
 		{"model_failed", 0, 0, `{"turn":1,"attempt":2,"error":"503","retryable":true,"retry_at":1893456000000}`, "the model request failed (attempt 2): 503; the next attempt is due at 2030-01-01 00:00:00 UTC"},
 		{"model_failed", 0, 0, `{"turn":1,"attempt":1,"error":"401 bad key","retryable":false}`, "the model request failed (attempt 1): 401 bad key"},
 		{"model_requested", 0, 0, `{"turn":1,"attempt":2,"provider":"openai","model":"gpt","repeat":true}`, "asked model gpt for reply 1, attempt 2; an interruption lost the answer to the one before"},
+		{"model_delayed", 0, 0, `{"turn":2,"attempt":1,"until":1893456000000,"why":"provider OPENAI takes 60 requests a minute"}`, "reply 2 waits for its turn: provider OPENAI takes 60 requests a minute; it is due at 2030-01-01 00:00:00 UTC"},
 		{"call_failed", 3, 2, `{"call":2,"name":"notify","attempt":1,"error":{"name":"HTTPError","message":"notify answered 503"},"retry_at":1893456000000}`, "notify failed (attempt 1): HTTPError: notify answered 503; the next attempt is due at 2030-01-01 00:00:00 UTC"},
 		{"call_failed", 3, 2, `{"call":2,"name":"notify","attempt":5,"error":{"message":"no"},"pause":true}`, "notify failed (attempt 5): no; there is no attempt left, and it pauses the job"},
 		{"call_retried", 3, 2, `{"call":2,"name":"notify","attempt":2}`, "called notify again, attempt 2"},

@@ -84,10 +84,12 @@ type Config struct {
 	Waits     Waits
 	Machine   jsvm.Machine
 	Providers *providers.Registry
-	GoTools   map[string]GoTool
-	Client    *http.Client
-	Environ   func(string) string
-	Logger    *slog.Logger
+	// Turns keeps to the rates of providers. Default: they are not kept to.
+	Turns   Turns
+	GoTools map[string]GoTool
+	Client  *http.Client
+	Environ func(string) string
+	Logger  *slog.Logger
 	// Now is the clock; Random yields seeds and jitter.
 	Now    func() time.Time
 	Random func() uint64
@@ -112,6 +114,7 @@ type Engine struct {
 	slots  chan struct{}
 	places chan struct{}
 	fresh  *http.Client // for tools that are once
+	purse  purse
 	cache  catalogs
 
 	desks    [256]sync.Mutex // by a byte of the job's id

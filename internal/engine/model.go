@@ -14,6 +14,14 @@ import (
 // askModel records the attempt, sends it, and records what came back before anything acts on it.
 func (r *run) askModel(ctx context.Context, eff jobs.AskModel) ([]jobs.Effect, error) {
 	route, routeErr := r.agent.Route(r.agent.Difficulty(), r.Providers.Default())
+	thought := 0
+	if routeErr == nil {
+		delayed, tokens, err := r.awaitTurn(ctx, eff, route)
+		if err != nil || delayed != nil {
+			return delayed, err
+		}
+		thought = tokens
+	}
 	ev := jobs.ModelRequested{Turn: eff.Turn, Attempt: eff.Attempt, Provider: route.Provider, Model: route.Upstream,
 		Repeat: r.job.Model != nil && !r.job.Model.Failed}
 	if _, err := r.apply(ev); err != nil {
@@ -43,6 +51,7 @@ func (r *run) askModel(ctx context.Context, eff jobs.AskModel) ([]jobs.Effect, e
 	case err != nil:
 		return r.failed(eff, err)
 	default:
+		r.settleTurn(route.Provider, thought, reply.Usage)
 		return r.replied(ctx, ev, reply)
 	}
 }

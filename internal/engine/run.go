@@ -323,6 +323,8 @@ func (r *run) blocked() (string, string) {
 		return openNames(j.Cell), "waits for " + r.describe(j.Cell)
 	case j.Status == jobs.Paused:
 		return "operator", "paused: " + j.Reason
+	case j.NotBefore > 0 && j.Status != jobs.Suspended:
+		return "rate", "waits for its turn: " + r.turnWhy() + "; it comes at " + time.UnixMilli(j.NotBefore).UTC().Format(time.RFC3339)
 	case j.Status == jobs.Ready && j.RunAt > 0:
 		return "run_at", "starts at " + time.UnixMilli(j.RunAt).UTC().Format(time.RFC3339)
 	case j.Status == jobs.Started && j.Model != nil && j.Model.Failed:

@@ -106,5 +106,5 @@ func abstract(j jobs.Job) string {
 		model = fmt.Sprint(min(j.Model.Attempt, 2), j.Model.Failed)
 	}
 	return fmt.Sprint(state(j), "/", cell, open, model, "/", j.Code, j.Exit, j.Unread > 0, j.Warm >= j.Blocks,
-		j.Blocks-j.Warm > 1, j.Cells+j.Turns > 0, j.MustHalt != "", j.MustFail != "")
+		j.Blocks-j.Warm > 1, j.Cells+j.Turns > 0, j.MustHalt != "", j.MustFail != "", j.NotBefore > 0)
 }

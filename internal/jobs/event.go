@@ -122,6 +122,13 @@ type (
 		Exit  *Exit    `json:"exit,omitempty"`
 		Notes []string `json:"notes,omitempty"` // about values that could not be kept
 	}
+	// ModelDelayed: the provider is asked no more than it takes; this attempt's turn comes at Until, and is kept.
+	ModelDelayed struct {
+		Turn    int    `json:"turn"`
+		Attempt int    `json:"attempt"`
+		Until   int64  `json:"until"` // Unix ms
+		Why     string `json:"why"`
+	}
 	// ModelRequested: an attempt of the turn's request is about to be sent.
 	ModelRequested struct {
 		Turn     int    `json:"turn"`
@@ -207,6 +214,7 @@ func (CallRetried) Kind() string     { return "call_retried" }
 func (Console) Kind() string         { return "console" }
 func (Slept) Kind() string           { return "suspended" }
 func (CellEnded) Kind() string       { return "cell_ended" }
+func (ModelDelayed) Kind() string    { return "model_delayed" }
 func (ModelRequested) Kind() string  { return "model_requested" }
 func (ModelReplied) Kind() string    { return "model_replied" }
 func (ModelFailed) Kind() string     { return "model_failed" }
@@ -250,6 +258,8 @@ func Decode(kind string, payload []byte) (Event, error) {
 		return decode[Slept](payload)
 	case "cell_ended":
 		return decode[CellEnded](payload)
+	case "model_delayed":
+		return decode[ModelDelayed](payload)
 	case "model_requested":
 		return decode[ModelRequested](payload)
 	case "model_replied":

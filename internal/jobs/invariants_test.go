@@ -56,6 +56,7 @@ func (l *life) checkShape(t *rapid.T) {
 		{j.Status == jobs.Ready && j.Turns+j.Cells > 0, "nothing of a READY job has run"},
 		{j.Status == jobs.WarmingUp && (j.Warm >= j.Blocks || j.Turns > 0), "a job that warms up has blocks left and no reply"},
 		{j.Status == jobs.Started && j.Warm < j.Blocks, "a STARTED job is warm"},
+		{j.NotBefore > 0 && (j.Status == jobs.Done || j.Cell != nil), "a drawn turn belongs to a job that is to ask"},
 		{(j.Reason != "") != (j.Status == jobs.Paused), "a reason means PAUSED"},
 		{j.Result != nil && !j.Exit && j.Outcome != jobs.Succeeded, "a result comes from exit"},
 	} {

@@ -56,6 +56,9 @@ type Job struct {
 	Model *Model `json:"model,omitempty"` // the open model request
 	Code  bool   `json:"code,omitempty"`  // the last reply's code has not been started
 
+	// NotBefore is when the next attempt's turn with its provider comes, in Unix ms; 0: none was drawn.
+	NotBefore int64 `json:"not_before,omitempty"`
+
 	Unread      int  `json:"unread,omitempty"` // messages that the model has not been shown
 	Completions int  `json:"completions,omitempty"`
 	Exceptions  int  `json:"exceptions,omitempty"`  // model turns that failed
@@ -177,15 +180,25 @@ func (c *Cell) find(call int) int {
 
 // Wake is when the job must be looked at again by itself; the zero time: only when rung.
 func (j Job) Wake() time.Time {
-	switch {
-	case j.Status == Ready && j.RunAt > 0:
-		return time.UnixMilli(j.RunAt).UTC()
-	case j.Status == Started && j.Model != nil && j.Model.Failed:
-		return time.UnixMilli(j.Model.RetryAt).UTC()
-	case j.Status == Suspended:
-		if at, failed := j.Cell.RetryAt(); failed {
-			return time.UnixMilli(at).UTC()
-		}
+	at := int64(0)
+	switch j.Status {
+	case Ready:
+		at = max(j.RunAt, j.NotBefore)
+	case Started, WarmingUp:
+		at = j.askAt()
+	case Suspended:
+		at, _ = j.Cell.RetryAt()
 	}
-	return time.Time{}
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(at).UTC()
+}
+
+// askAt is when the model may be asked: the next attempt is due, and its turn has come. 0: at once.
+func (j Job) askAt() int64 {
+	if j.Model != nil && j.Model.Failed {
+		return max(j.Model.RetryAt, j.NotBefore)
+	}
+	return j.NotBefore
 }

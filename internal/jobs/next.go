@@ -38,8 +38,8 @@ func (j *Job) ask(now time.Time) []Effect {
 	switch {
 	case halt != "":
 		return []Effect{Halt{Reason: halt}}
-	case j.Model != nil && j.Model.Failed && j.Model.RetryAt > now.UnixMilli():
-		return []Effect{Rest{Until: time.UnixMilli(j.Model.RetryAt)}}
+	case j.askAt() > now.UnixMilli():
+		return []Effect{Rest{Until: j.Wake()}}
 	default:
 		return []Effect{request}
 	}

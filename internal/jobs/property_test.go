@@ -150,6 +150,9 @@ func (l *life) perform(t *rapid.T, e jobs.Effect) jobs.Event {
 	case jobs.Execute, jobs.Deliver, jobs.Perform, jobs.Withdraw:
 		return l.drain(t)
 	case jobs.AskModel:
+		if rapid.IntRange(0, 3).Draw(t, "turn") == 0 {
+			return jobs.ModelDelayed{Turn: e.Turn, Attempt: e.Attempt, Until: l.now.Add(2 * time.Second).UnixMilli()}
+		}
 		return jobs.ModelRequested{Turn: e.Turn, Attempt: e.Attempt}
 	case jobs.Send:
 		return l.answer(t)
@@ -258,7 +261,7 @@ func (l *life) mail(t *rapid.T) {
 // again applies the last event once more, as a confused worker might.
 func (l *life) again(t *rapid.T) {
 	switch l.last.(type) {
-	case jobs.Claimed, jobs.TakenOver, jobs.Console, jobs.MessageReceived, jobs.ValueDiscarded, jobs.WaitsJoined:
+	case jobs.Claimed, jobs.TakenOver, jobs.Console, jobs.MessageReceived, jobs.ValueDiscarded, jobs.WaitsJoined, jobs.ModelDelayed:
 		return // these may come twice, and what has joined already changes nothing
 	}
 	if _, _, err := jobs.Step(l.job, l.last, l.now); err == nil {

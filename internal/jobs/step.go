@@ -61,6 +61,8 @@ func (j *Job) apply(ev Event, now time.Time) ([]Effect, string) {
 		return j.slept()
 	case CellEnded:
 		return j.cellEnded(ev, now)
+	case ModelDelayed:
+		return j.modelDelayed(ev, now)
 	case ModelRequested:
 		return j.modelRequested(ev)
 	case ModelReplied:
@@ -222,25 +224,10 @@ func (j *Job) answered(ev CellEnded) {
 }
 
 func (j *Job) modelRequested(ev ModelRequested) ([]Effect, string) {
-	if why := j.needIdle(); why != "" {
+	if why := j.needTurn(ev.Turn, ev.Attempt); why != "" {
 		return nil, why
 	}
-	switch {
-	case j.Code:
-		return nil, "the last reply's code has not run"
-	case j.Warm < j.Blocks:
-		return nil, "warmup blocks are left"
-	case j.Exit && j.Unread == 0:
-		return nil, "exit has run and every message was shown"
-	}
-	want, halt := j.request()
-	switch {
-	case halt != "":
-		return nil, halt
-	case ev.Turn != want.Turn || ev.Attempt != want.Attempt:
-		return nil, fmt.Sprintf("expected turn %d attempt %d, got turn %d attempt %d", want.Turn, want.Attempt, ev.Turn, ev.Attempt)
-	}
-	j.Status, j.Unread, j.Exit, j.Result = Started, 0, false, nil
+	j.Status, j.Unread, j.Exit, j.Result, j.NotBefore = Started, 0, false, nil, 0
 	j.Model = &Model{Turn: ev.Turn, Attempt: ev.Attempt}
 	return []Effect{Send{}}, ""
 }
@@ -308,7 +295,7 @@ func (j *Job) resumed(now time.Time) ([]Effect, string) {
 	}
 	j.grant()
 	j.forgive()
-	j.Status, j.Model, j.Reason = j.running(), nil, ""
+	j.Status, j.Model, j.Reason, j.NotBefore = j.running(), nil, "", 0
 	return j.next(now), ""
 }
 
@@ -322,7 +309,7 @@ func (j *Job) finished(ev Finished) ([]Effect, string) {
 		return nil, "only a running job succeeds, after exit and with no message left to show"
 	}
 	j.Status, j.Outcome, j.Result, j.Error = Done, ev.Outcome, ev.Result, ev.Error
-	j.Cell, j.Model, j.Code, j.Exit, j.Reason = nil, nil, false, false, ""
+	j.Cell, j.Model, j.Code, j.Exit, j.Reason, j.NotBefore = nil, nil, false, false, "", 0
 	j.MustHalt, j.MustFail = "", ""
 	return []Effect{Rest{}}, ""
 }
