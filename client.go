@@ -18,7 +18,7 @@ type Client struct{ app *app.App }
 // Open returns a client. The database need not be up: calls fail with ErrUnavailable until it is.
 func Open(ctx context.Context, cfg Config) (*Client, error) {
 	a, err := app.Open(ctx, app.Config{
-		DatabaseURL: cfg.DatabaseURL, Logger: cfg.Logger, MaxConns: cfg.MaxConns, LinkKey: cfg.LinkKey, PollOnly: cfg.PollOnly,
+		DatabaseURL: cfg.DatabaseURL, Logger: cfg.Logger, MaxConns: cfg.MaxConns, LinkKey: cfg.LinkKey, PollOnly: cfg.PollOnly, MaxQueued: cfg.MaxQueued,
 		Sandbox: string(cfg.Sandbox), SandboxChildren: cfg.SandboxChildren,
 	})
 	if err != nil {

@@ -181,6 +181,7 @@ const (
 	// KindPrecondition: something was not as the caller said it had to be; 412.
 	KindPrecondition ErrorKind = "precondition"
 	KindUnavailable  ErrorKind = "unavailable" // 503: the database is away; try again
+	KindBusy         ErrorKind = "busy"        // 429: there is too much to do; try again after RetryAfter
 )
 
 // Error is a refusal that names the field, the value and the remedy.
@@ -189,6 +190,8 @@ type Error struct {
 	Message string
 	Fields  []FieldError
 	Err     error
+	// RetryAfter says when a busy system should be asked again.
+	RetryAfter time.Duration
 }
 
 // FieldError is one field that is wrong.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"statek/internal/jobs"
+	"statek/internal/store/db"
 )
 
 // Vacate empties the seats of a job that was let go, and calls the jobs that are parked for them.
@@ -45,4 +46,10 @@ func (s *Store) SetPrefixLimit(ctx context.Context, prefix string, most *int32) 
 		s.bell.Rang()
 	}
 	return wrap(err, "set the limit of %s", prefix)
+}
+
+// Queued counts the jobs at a prefix that have work and are nobody's, up to a number.
+func (s *Store) Queued(ctx context.Context, prefix string, most int) (int, error) {
+	n, err := s.q.JobsQueued(ctx, db.JobsQueuedParams{Prefix: prefix, Most: int32(most)})
+	return int(n), wrap(err, "count the jobs of %s", prefix)
 }

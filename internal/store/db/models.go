@@ -324,6 +324,15 @@ type StatekPrefix struct {
 	CreatedAt time.Time
 }
 
+// Turns that workers have drawn with model providers; X_RPM and X_TPM set the rates.
+type StatekRate struct {
+	Provider   string
+	Rpm        int32
+	Tpm        int32
+	RequestsAt time.Time
+	TokensAt   time.Time
+}
+
 type StatekSeat struct {
 	Key    string
 	JobID  uuid.UUID
@@ -348,6 +357,12 @@ type StatekTool struct {
 	Hash       string
 	Definition []byte
 	CreatedAt  time.Time
+}
+
+type StatekTurn struct {
+	Key    string
+	Prefix string
+	At     time.Time
 }
 
 type StatekUsage struct {

@@ -11,6 +11,29 @@ import (
 	"github.com/google/uuid"
 )
 
+const JobsQueued = `-- name: JobsQueued :one
+select count(*)::integer as queued
+from (
+  select from statek.jobs j
+  join statek.job_state s on s.job_id = j.id
+  where j.prefix = $1::text and s.owner is null and s.wake_at is null and s.status in ('READY', 'WARMING_UP', 'STARTED')
+  limit $2::integer
+) q
+`
+
+type JobsQueuedParams struct {
+	Prefix string
+	Most   int32
+}
+
+// Jobs of a prefix that have work and are nobody's, counted up to a number.
+func (q *Queries) JobsQueued(ctx context.Context, arg JobsQueuedParams) (int32, error) {
+	row := q.db.QueryRow(ctx, JobsQueued, arg.Prefix, arg.Most)
+	var queued int32
+	err := row.Scan(&queued)
+	return queued, err
+}
+
 const LimitSet = `-- name: LimitSet :one
 select statek.set_limit($1::text, $2::text, $3::integer)::boolean as changed
 `
