@@ -56,6 +56,15 @@ func (c *Client) Define(ctx context.Context, prefix string, tools ...Tool) error
 	return public(c.app.DefineTools(ctx, prefix, list))
 }
 
+// LimitPrefix says how many jobs at a prefix and below run at once, over all workers; 0: any number. Jobs that run go on,
+// and those over the limit wait for a place. An agent is limited by the CONCURRENCY line of its definition.
+func (c *Client) LimitPrefix(ctx context.Context, prefix string, concurrency int) error {
+	if concurrency == 0 {
+		return public(c.app.SetPrefixLimit(ctx, prefix, nil))
+	}
+	return public(c.app.SetPrefixLimit(ctx, prefix, &concurrency))
+}
+
 // App is for package statekhttp: its type is internal.
 func (c *Client) App() *app.App { return c.app }
 

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"statek/internal/app"
+	"statek/internal/providers"
 	"statek/internal/store"
 )
 
@@ -399,6 +401,85 @@ func TestLosingSQLToolPausesItsJob(t *testing.T) {
 	k.await("the end", "select status = 'DONE' from statek.job_state where job_id = $1", job.ID)
 	if job = k.ended(job.ID); string(job.Result) != `"won"` {
 		k.dump(job.ID)
+		t.Errorf("result %s", job.Result)
+	}
+}
+
+// forgetful is a provider whose first answer never comes.
+type forgetful struct {
+	asked chan int
+
+	mu sync.Mutex // guards n
+	n  int
+}
+
+// Name implements providers.Provider.
+func (f *forgetful) Name() string { return "FORGETFUL" }
+
+// Complete implements providers.Provider.
+func (f *forgetful) Complete(ctx context.Context, _ providers.Request) (providers.Reply, error) {
+	f.mu.Lock()
+	f.n++
+	n := f.n
+	f.mu.Unlock()
+	f.asked <- n
+	switch n {
+	case 1:
+		<-ctx.Done()
+		return providers.Reply{}, &providers.Error{Provider: "FORGETFUL", Message: "cut off", Err: ctx.Err()}
+	case 2:
+		return providers.Reply{}, &providers.Error{Provider: "FORGETFUL", Status: 503, Retryable: true, Message: "busy"}
+	default:
+		return providers.Reply{Text: "```js\nexit('asked')\n```", Usage: providers.Usage{InputTokens: 5, OutputTokens: 5}}, nil
+	}
+}
+
+// TestWastedRepliesAreCounted: a request that is repeated because its worker died, and not one that failed.
+func TestWastedRepliesAreCounted(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{"agents/a.md": "# MODEL: forgetful/x/test\n# RETRY: attempts=3 backoff=10ms\n# System Prompt\nYou help.\n"})
+	f := &forgetful{asked: make(chan int, 10)}
+	reg, err := providers.NewRegistry(map[string]providers.Provider{"FORGETFUL": f}, "FORGETFUL")
+	k.must(err)
+	k.reg = reg
+	k.work()
+	job := k.submit("a", nil)
+	<-f.asked
+	k.abandon(job.ID)
+	job = k.ended(job.ID)
+	if string(job.Result) != `"asked"` {
+		k.dump(job.ID)
+		t.Fatalf("%s: %s", job.Status, job.BlockedWhy)
+	}
+	k.is("select n = 1 and note = 'job ' || $1 from statek.counters where name = 'wasted_replies'", job.ID.String())
+	k.is("select attempts = 3 from statek.usage where job_id = $1", job.ID)
+	c, err := k.Doctor(t.Context(), false)
+	k.must(err)
+	if c.Wasted != 1 || c.Retries != 1 {
+		t.Errorf("the doctor counts %d wasted replies and %d retries, want 1 and 1", c.Wasted, c.Retries)
+	}
+	if text := k.text(job.ID); !strings.Contains(text, "attempt 2; an interruption lost the answer to the one before") {
+		t.Errorf("the timeline says:\n%s", text)
+	}
+}
+
+// TestModelAttemptsAreRenewedByResume: exhausted attempts pause the job, and resuming grants as many again.
+func TestModelAttemptsAreRenewedByResume(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{"agents/a.md": "# MODEL: forgetful/x/test\n# RETRY: attempts=1\n# System Prompt\nYou help.\n"})
+	f := &forgetful{asked: make(chan int, 10), n: 1}
+	reg, err := providers.NewRegistry(map[string]providers.Provider{"FORGETFUL": f}, "FORGETFUL")
+	k.must(err)
+	k.reg = reg
+	k.work()
+	job := k.ended(k.submit("a", nil).ID)
+	if want := "paused: model request failed (attempt 1): provider FORGETFUL: status 503: busy"; job.Status != "PAUSED" || job.BlockedWhy != want {
+		k.dump(job.ID)
+		t.Fatalf("%s: %q, want %q", job.Status, job.BlockedWhy, want)
+	}
+	k.must(k.Resume(t.Context(), job.ID, "ada"))
+	k.await("the end", "select status = 'DONE' from statek.job_state where job_id = $1", job.ID)
+	if job = k.ended(job.ID); string(job.Result) != `"asked"` {
 		t.Errorf("result %s", job.Result)
 	}
 }
