@@ -107,6 +107,9 @@ func TestTheFirstWaitWithdrawsTheOthers(t *testing.T) {
 				k.dump(id)
 				t.Fatalf("result = %s (%s), want %s", job.Result, job.Error, tc.want)
 			}
+			if n := k.one("select count(*) - count(distinct payload::text) from statek.history where kind = 'waits_joined'"); n != 0 {
+				t.Errorf("%d sets were recorded again by a replay", n)
+			}
 			k.exec("insert into app.tasks (queue, subject) values ('a', 'next'), ('b', 'next')")
 			k.exec("select statek.emit('/', 'go')")
 			k.await("no mark is left", "select not exists (select from statek.dirty) and not exists (select from statek.wait_checks where settle_xid = '0')")

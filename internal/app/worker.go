@@ -198,6 +198,7 @@ type stay struct {
 	notifier *store.Notifier
 	alive    context.Context
 	kill     context.CancelCauseFunc
+	taken    taken
 }
 
 func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) *stay {
@@ -213,6 +214,7 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 		Logger: w.cfg.Logger, Now: w.app.now, Random: random, Near: func(at time.Time) { s.keeper.Near(at) },
 		Unavailable: store.Unavailable, Concurrent: store.Concurrent, ToolSlots: max(2, w.cfg.Conns-6), Limits: w.cfg.Limits,
 	}, ctx)
+	st.Waits.Taker, st.Waits.MayTake, st.Waits.Took = id, s.mayTake, s.took
 	first := heart
 	s.keeper = engine.NewKeeper(engine.Keeper{
 		Engine: s.engine, Chores: &chores{Store: st, logger: w.cfg.Logger, sweep: temporal.FirstSweep()}, Logger: w.cfg.Logger,
@@ -277,7 +279,10 @@ func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 	stopped := make(chan error, 1)
 	go func() {
 		defer close(wound)
-		stopped <- q.Run(taking, s.worker.cfg.Grace)
+		finish := s.taken.open(taking, s.worker.cfg.Grace)
+		err := q.Run(taking, s.worker.cfg.Grace)
+		finish()
+		stopped <- err
 	}()
 	group.Go(func() error {
 		defer finish()

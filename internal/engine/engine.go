@@ -301,6 +301,12 @@ func (e *Engine) Running() map[jobs.ID]int64 {
 	return m
 }
 
+// Room reports whether there is a place for another run at once.
+func (e *Engine) Room() bool { return len(e.places) < cap(e.places)/2 }
+
+// Stopping is not nil when the worker is told to hand its jobs over.
+func (e *Engine) Stopping() error { return e.stopping.Err() }
+
 func (e *Engine) held(job jobs.ID) *run {
 	e.mu.Lock()
 	defer e.mu.Unlock()

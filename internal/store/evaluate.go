@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,10 +83,8 @@ func (w *Waits) evaluate(ctx context.Context, group int64, sweeping bool) (round
 		if l.decision.Again {
 			continue
 		}
-		// After the commit: whoever found the group taken while this look ran has left a check.
-		owed, err := w.q.WaitCheckOwed(ctx, group)
-		if err != nil || !owed {
-			return round, false, wrap(err, "ask for checks of group %d", group)
+		if !l.owed {
+			return round, false, nil
 		}
 	}
 	return round, false, nil
@@ -100,7 +99,9 @@ type look struct {
 	group    db.WaitGroupTakeRow
 	eval     temporal.Evaluation
 	decision temporal.Decision
-	ringing  bool
+	// taken are jobs that this worker has taken with what it gave them; owed says that there is more to look at.
+	taken []uuid.UUID
+	owed  bool
 	// told says that something besides the sweep knew that there was something to see.
 	told   bool
 	caught int
@@ -108,17 +109,18 @@ type look struct {
 
 // run returns false when the group is taken by somebody else, or gone.
 func (l *look) run(ctx context.Context, group int64) (bool, error) {
-	tx, err := l.w.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	conn, err := l.w.pool.Acquire(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	l.tx, l.q = tx, l.w.q.WithTx(tx)
-	l.group, err = l.q.WaitGroupTake(ctx, db.WaitGroupTakeParams{ID: group, Known: l.w.known()})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
-	}
+	defer conn.Release()
+	defer rollback(ctx, conn)
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
+		return false, err
+	}
+	l.tx, l.q = tx, l.w.q.WithTx(tx)
+	if found, err := l.take(ctx, group); err != nil || !found {
 		return false, err
 	}
 	l.eval = temporal.Evaluation{
@@ -129,7 +131,7 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 	if at := l.group.RetryAt; l.group.LastResult == string(temporal.Failed) && at != nil && at.After(now) {
 		// Parked: marks do not make broken or slow SQL run more often, and the retry sees what they would have.
 		l.decision = temporal.Decision{State: temporal.Failed, Retry: at.Sub(now)}
-		return true, tx.Commit(ctx)
+		return true, l.end(ctx, &pgx.Batch{})
 	}
 	if l.group.Waiting {
 		l.eval.Waiters = 1
@@ -140,13 +142,30 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 	if err := l.record(ctx); err != nil {
 		return false, err
 	}
-	if err := tx.Commit(ctx); err != nil {
-		return false, err
+	if len(l.taken) > 0 {
+		l.w.Took(l.taken)
 	}
-	if l.ringing {
+	if l.eval.Served > len(l.taken) {
 		l.w.rang()
 	}
 	return true, nil
+}
+
+// take locks the group and takes the checks that are due; false: it is somebody else's, or gone.
+func (l *look) take(ctx context.Context, group int64) (found bool, err error) {
+	b := &pgx.Batch{}
+	if l.w.MayTake != nil && l.w.MayTake() {
+		b.Queue("select set_config('statek.taker', $1, true)", l.w.Taker.String())
+	}
+	b.Queue(db.WaitGroupTake, group, l.w.known()).Query(func(rows pgx.Rows) error {
+		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[db.WaitGroupTakeRow])
+		if found = len(list) == 1; found {
+			l.group = list[0]
+		}
+		return err
+	})
+	err = l.tx.SendBatch(ctx, b).Close()
+	return found, err
 }
 
 func (l *look) serve(ctx context.Context) error {
@@ -186,7 +205,9 @@ func (l *look) record(ctx context.Context) error {
 	}
 	b := &pgx.Batch{}
 	b.Queue(db.WaitGroupRecord, retry, int32(l.decision.Attempts), string(l.decision.State), textOrNull(l.eval.Err), now, l.group.ID)
-	l.ringing = l.eval.Served > 0
+	if l.eval.Served > 0 && l.w.Took != nil {
+		b.Queue("select coalesce(current_setting('statek.taken', true), '')").QueryRow(l.readTaken)
+	}
 	if l.group.Marks > 0 {
 		b.Queue(db.WaitGroupTouch, l.group.Touched, l.group.TouchedAt, l.group.Marks, l.group.ID)
 	}
@@ -197,7 +218,30 @@ func (l *look) record(ctx context.Context) error {
 		// Nothing that must survive a crash: the checks would come back, and a look too many is harmless.
 		b.Queue("set local synchronous_commit = off")
 	}
-	return l.tx.SendBatch(ctx, b).Close()
+	return l.end(ctx, b)
+}
+
+// end commits, and asks in the same round trip what is owed: whoever found the group taken while this look ran has
+// left a check.
+func (l *look) end(ctx context.Context, b *pgx.Batch) error {
+	b.Queue("commit")
+	b.Queue(db.WaitCheckOwed, l.group.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&l.owed) })
+	return l.tx.Conn().SendBatch(ctx, b).Close()
+}
+
+func (l *look) readTaken(row pgx.Row) error {
+	var list string
+	if err := row.Scan(&list); err != nil || list == "" {
+		return err
+	}
+	for text := range strings.SplitSeq(list, ",") {
+		id, err := uuid.Parse(text)
+		if err != nil {
+			return err
+		}
+		l.taken = append(l.taken, id)
+	}
+	return nil
 }
 
 // askTold finds out, for a sweep that has seen something, whether a mark or a check would have led here. It
@@ -211,13 +255,19 @@ func (l *look) askTold(ctx context.Context) (err error) {
 	return err
 }
 
-// woke writes down, for the values that this look gives out, what led here.
-func (l *look) woke(ctx context.Context, def temporal.Definition) error {
+// heads writes down, for the values that this look gives out, what led here, and locks the first waiters.
+func (l *look) heads(ctx context.Context, def temporal.Definition, most int) (heads []db.WaitHeadsRow, err error) {
 	led := temporal.Look{
 		Marks: int(l.group.Marks), Dep: l.group.Touched, At: l.group.TouchedAt, Checks: int(l.group.Taken), Sweeping: l.sweeping, Told: l.told,
 		Due: l.group.RetryAt != nil && !l.group.RetryAt.After(l.w.now()), Last: temporal.State(l.group.LastResult),
 	}
-	return l.q.WaitWoke(ctx, string(def.Evidence(led, l.group.Args)))
+	b := &pgx.Batch{}
+	b.Queue(db.WaitWoke, string(def.Evidence(led, l.group.Args)))
+	b.Queue(db.WaitHeads, &l.group.ID, int32(most)).Query(func(rows pgx.Rows) error {
+		heads, err = pgx.CollectRows(rows, pgx.RowToStructByPos[db.WaitHeadsRow])
+		return err
+	})
+	return heads, l.tx.SendBatch(ctx, b).Close()
 }
 
 // definition reads a temporal version, with the caller's connection: one who holds a connection must not wait for

@@ -34,10 +34,7 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 	if err := l.askTold(ctx); err != nil {
 		return err
 	}
-	if err := l.woke(ctx, c.definition()); err != nil {
-		return err
-	}
-	heads, err := l.q.WaitHeads(ctx, db.WaitHeadsParams{GroupID: &l.group.ID, Most: lookBatch})
+	heads, err := l.heads(ctx, c.definition(), lookBatch)
 	if err != nil {
 		return err
 	}

@@ -25,10 +25,7 @@ func (l *look) serveJob(ctx context.Context) error {
 	if err := l.askTold(ctx); err != nil {
 		return err
 	}
-	if err := l.woke(ctx, temporal.Definition{}); err != nil {
-		return err
-	}
-	heads, err := l.q.WaitHeads(ctx, db.WaitHeadsParams{GroupID: &l.group.ID, Most: broadcastBatch})
+	heads, err := l.heads(ctx, temporal.Definition{}, broadcastBatch)
 	if err != nil {
 		return err
 	}

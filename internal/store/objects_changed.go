@@ -37,11 +37,8 @@ func (l *look) serveObject(ctx context.Context) error {
 	if err := l.askTold(ctx); err != nil {
 		return err
 	}
-	if err := l.woke(ctx, temporal.Definition{}); err != nil {
-		return err
-	}
 	most := max(1, min(broadcastBatch, changedBytes/(value.size()+1)))
-	heads, err := l.q.WaitHeads(ctx, db.WaitHeadsParams{GroupID: &l.group.ID, Most: int32(most)})
+	heads, err := l.heads(ctx, temporal.Definition{}, most)
 	if err != nil {
 		return err
 	}

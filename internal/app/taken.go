@@ -1,0 +1,62 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// taken are the jobs that a worker took in the transaction that woke them, and runs without a doorbell.
+type taken struct {
+	mu   sync.Mutex
+	work context.Context //nolint:containedctx // that of the runs: it outlives whoever starts one
+	runs sync.WaitGroup
+}
+
+// open lets runs begin. taking ends: no more begin, and those that run have the grace. finish waits for them.
+func (t *taken) open(taking context.Context, grace time.Duration) (finish func()) {
+	work, cancel := context.WithCancel(context.WithoutCancel(taking))
+	stop := context.AfterFunc(taking, func() {
+		t.close()
+		time.AfterFunc(grace, cancel)
+	})
+	t.mu.Lock()
+	t.work = work
+	t.mu.Unlock()
+	return func() {
+		if stop() { // nobody has told it to end, it ends all the same
+			t.close()
+			cancel()
+		}
+		t.runs.Wait()
+		cancel()
+	}
+}
+
+func (t *taken) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.work = nil
+}
+
+// run begins a run, unless it is too late.
+func (t *taken) run(f func(ctx context.Context)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if work := t.work; work != nil {
+		t.runs.Go(func() { f(work) })
+	}
+}
+
+// mayTake: a job that is woken runs soonest where it was woken, but one worker must not take what many could share.
+func (s *stay) mayTake() bool { return s.engine.Stopping() == nil && s.engine.Room() }
+
+// took runs jobs that were taken together with what they had waited for. When it is too late they belong to a worker
+// that is leaving, and are taken over.
+func (s *stay) took(list []uuid.UUID) {
+	for _, job := range list {
+		s.taken.run(func(ctx context.Context) { s.answer(ctx, job) })
+	}
+}
