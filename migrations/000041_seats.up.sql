@@ -174,7 +174,10 @@ begin
     end if;
     insert into statek.parked as p (job_id, key, prefix, priority) values (j.job, over, j.prefix, j.priority)
       on conflict (job_id) do update set key = excluded.key, called_at = null;
-    update statek.job_state js set parked_on = over where js.job_id = j.job and js.parked_on is distinct from over;
+    -- Nobody owns what is parked, also when it was a dead worker's.
+    update statek.job_state js
+      set parked_on = over, owner = null, taken_from = coalesce(js.owner, js.taken_from), freed_at = statek.now()
+      where js.job_id = j.job and (js.parked_on is distinct from over or js.owner is not null);
     perform statek.call_parked(over);
     if j.called_to <> over then
       perform statek.call_parked(j.called_to); -- the seat that was kept for it is somebody else's
@@ -411,4 +414,40 @@ begin
     left join lateral (select array_agg(x.dep order by x.dep) as deps from statek.wait_deps x where x.group_id = w.group_id) d on true
     where w.job_id = _job
     order by w.cell, w.call;
+end $$;
+
+-- As before, but jobs under limits are rung: a claim gives them their seats.
+create or replace function statek.wake(_jobs uuid[]) returns void
+  language plpgsql volatile
+  set search_path = pg_catalog, pg_temp
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off as $$
+declare
+  taker uuid := nullif(current_setting('statek.taker', true), '')::uuid;
+  took uuid[];
+begin
+  -- More than a few are for all workers. Rows that somebody holds are not waited for.
+  if taker is not null and cardinality(_jobs) <= 4 then
+    with free as materialized (
+      select js.job_id
+      from statek.job_state js
+      where js.job_id = any(_jobs) and js.owner is null and js.parked_on is null and js.status = 'SUSPENDED'
+        and (not exists (select from statek.limits) or js.job_id not in (select o.job from statek.limits_of(_jobs) o))
+      order by js.job_id
+      for no key update skip locked
+    ), taken as (
+      update statek.job_state js
+      set epoch = js.epoch + 1, owner = taker, taken_from = null, rung = false
+      where js.job_id = any(array(select f.job_id from free f))
+      returning js.job_id
+    )
+    select array_agg(t.job_id) into took from taken t;
+  end if;
+  if took is not null then
+    perform set_config('statek.taken', concat_ws(',', nullif(current_setting('statek.taken', true), ''), array_to_string(took, ',')), true);
+    _jobs := array(select u.id from unnest(_jobs) as u(id) where u.id <> all(took));
+  end if;
+  if cardinality(_jobs) > 0 then
+    perform statek.ring(_jobs, false);
+  end if;
 end $$;

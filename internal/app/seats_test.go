@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -95,7 +96,17 @@ func (k *kit) put(role, prefix string, priority int, names ...string) uuid.UUID 
 // allEnd waits until all jobs have succeeded, and nothing is left of their seats.
 func (k *kit) allEnd() {
 	k.t.Helper()
-	k.is("select not exists (select from statek.job_state where outcome is distinct from 'succeeded')")
+	deadline := time.Now().Add(time.Minute)
+	for k.one("select count(*) from statek.job_state where outcome is distinct from 'succeeded'") > 0 {
+		k.exec("select pg_sleep(0.01)")
+		if time.Now().After(deadline) {
+			k.t.Fatalf("not all jobs end:\n%s", k.single(`select coalesce(string_agg(line, chr(10)), 'none is parked') from (
+				select format('%s: %s of %s, %s wait, %s called', l.key, statek.seats_taken(l.key), l.most,
+					(select count(*) from statek.parked p where p.key = l.key and p.called_at is null),
+					(select count(*) from statek.parked p where p.key = l.key and p.called_at is not null)) as line
+				from statek.limits l) x`))
+		}
+	}
 	k.is("select not exists (select from statek.seats) and not exists (select from statek.parked)")
 	k.is("select not exists (select from statek.job_state where parked_on is not null)")
 }
