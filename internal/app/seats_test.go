@@ -156,6 +156,7 @@ func TestPlacesAreServedFairly(t *testing.T) {
 		k.is("select count(*) = $1 from statek.parked", i+1)
 	}
 	k.put("a", "/big", 1, "urgent")
+	k.is("select count(*) = 11 from statek.parked")
 	k.put("a", "/small", 4, "small0")
 	k.is("select count(*) = 12 from statek.parked")
 	k.put("a", "/small", 4, "small1")
