@@ -18,7 +18,7 @@ type Client struct{ app *app.App }
 // Open returns a client. The database need not be up: calls fail with ErrUnavailable until it is.
 func Open(ctx context.Context, cfg Config) (*Client, error) {
 	a, err := app.Open(ctx, app.Config{
-		DatabaseURL: cfg.DatabaseURL, Logger: cfg.Logger, MaxConns: cfg.MaxConns, LinkKey: cfg.LinkKey, PollOnly: cfg.PollOnly,
+		DatabaseURL: cfg.DatabaseURL, Logger: cfg.Logger, MaxConns: cfg.MaxConns, LinkKey: cfg.LinkKey, PollOnly: cfg.PollOnly, MaxQueued: cfg.MaxQueued,
 		Sandbox: string(cfg.Sandbox), SandboxChildren: cfg.SandboxChildren,
 	})
 	if err != nil {
@@ -48,12 +48,21 @@ func (c *Client) Apply(ctx context.Context, dir fs.FS, prefix string) error {
 func (c *Client) Define(ctx context.Context, prefix string, tools ...Tool) error {
 	list := make([]app.ToolDefinition, len(tools))
 	for i, t := range tools {
-		list[i] = app.ToolDefinition{Name: t.Name, Description: t.Description, Once: t.Once}
+		list[i] = app.ToolDefinition{Name: t.Name, Description: t.Description, Once: t.Once, Retry: app.ToolRetry(t.Retry)}
 		for _, p := range t.Params {
 			list[i].Params = append(list[i].Params, app.ToolParam(p))
 		}
 	}
 	return public(c.app.DefineTools(ctx, prefix, list))
+}
+
+// LimitPrefix says how many jobs at a prefix and below run at once, over all workers; 0: any number. Jobs that run go on,
+// and those over the limit wait for a place. An agent is limited by the CONCURRENCY line of its definition.
+func (c *Client) LimitPrefix(ctx context.Context, prefix string, concurrency int) error {
+	if concurrency == 0 {
+		return public(c.app.SetPrefixLimit(ctx, prefix, nil))
+	}
+	return public(c.app.SetPrefixLimit(ctx, prefix, &concurrency))
 }
 
 // App is for package statekhttp: its type is internal.

@@ -20,6 +20,9 @@ type Config struct {
 	// SandboxChildren is how many child processes there may be. Default: four for each core, at most one for each
 	// GiB of memory.
 	SandboxChildren int
+	// MaxQueued is how many jobs of one prefix may have work and wait to be run; submissions of more fail with ErrBusy.
+	// Default: any number.
+	MaxQueued int
 	// LinkKey signs links to approvals, at least 32 bytes and the same on every replica. Default: no links.
 	LinkKey []byte
 	// PollOnly is for a database behind a pooler in transaction mode, where LISTEN and prepared statements do not

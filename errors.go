@@ -16,6 +16,8 @@ var (
 	ErrConflict = errors.New("statek: conflict")
 	// ErrGone: what the request is about is over: an approval that has expired or was withdrawn.
 	ErrGone = errors.New("statek: gone")
+	// ErrBusy: the prefix has too many jobs that wait to be run; the same call may work in some seconds.
+	ErrBusy = errors.New("statek: busy")
 	// ErrUnavailable: the database is away; the same call may work later.
 	ErrUnavailable = errors.New("statek: the database is not available")
 )
@@ -39,7 +41,7 @@ type FieldError struct {
 // Error implements error.
 func (e *Error) Error() string { return "statek: " + e.err.Error() }
 
-// Unwrap makes errors.Is work with ErrInvalid, ErrNotFound, ErrConflict, ErrGone and ErrUnavailable.
+// Unwrap makes errors.Is work with ErrInvalid, ErrNotFound, ErrConflict, ErrGone, ErrBusy and ErrUnavailable.
 func (e *Error) Unwrap() []error { return []error{e.kind, e.err} }
 
 // public turns an error of the use cases into one of this package.
@@ -50,7 +52,7 @@ func public(err error) error {
 	}
 	kinds := map[app.ErrorKind]error{
 		app.KindInvalid: ErrInvalid, app.KindNotFound: ErrNotFound, app.KindConflict: ErrConflict, app.KindGone: ErrGone,
-		app.KindUnavailable: ErrUnavailable,
+		app.KindUnavailable: ErrUnavailable, app.KindBusy: ErrBusy,
 	}
 	out := &Error{kind: kinds[e.Kind], err: err}
 	for _, f := range e.Fields {

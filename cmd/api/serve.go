@@ -14,7 +14,7 @@ import (
 func serve(ctx context.Context, cfg config.API, logger *slog.Logger) error {
 	a, err := app.Open(ctx, app.Config{
 		DatabaseURL: cfg.DatabaseURL, Logger: logger, MaxConns: cfg.Conns, LinkKey: cfg.LinkKey, PollOnly: cfg.PollOnly,
-		Sandbox: cfg.Sandbox.Mode, SandboxChildren: cfg.Sandbox.Children,
+		Sandbox: cfg.Sandbox.Mode, SandboxChildren: cfg.Sandbox.Children, MaxQueued: cfg.MaxQueued,
 	})
 	if err != nil {
 		return err
@@ -30,5 +30,5 @@ func serve(ctx context.Context, cfg config.API, logger *slog.Logger) error {
 		_ = app.AwaitSchema(watching, cfg.DatabaseURL, logger) // it has logged what it waited for
 	}()
 	defer func() { stop(); <-watched }()
-	return httpapi.Run(ctx, a, httpapi.RunConfig{Listen: cfg.Listen, Logger: logger, Version: config.Version(), Grace: cfg.Grace})
+	return httpapi.Run(ctx, a, httpapi.RunConfig{Listen: cfg.Listen, Logger: logger, Version: config.Version(), Grace: cfg.Grace, MaxRequests: cfg.MaxRequests})
 }

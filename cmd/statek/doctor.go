@@ -67,7 +67,8 @@ func (p *program) printCheckup(c app.Checkup) error {
 	if len(c.Complaints) == 0 {
 		fmt.Fprintln(p.stdout, "nothing is wrong")
 	}
-	fmt.Fprintf(p.stdout, "\nworkers: %d; lost wake-ups caught by the sweep: %d; marks that failed: %d\n\n", c.Workers, c.Caught, c.FailedMarks)
+	fmt.Fprintf(p.stdout, "\nworkers: %d; lost wake-ups caught by the sweep: %d; marks that failed: %d\n", c.Workers, c.Caught, c.FailedMarks)
+	fmt.Fprintf(p.stdout, "model replies that may have been paid twice: %d; other attempts that failed: %d\n\n", c.Wasted, c.Retries)
 	if err := p.printRemoval(c.Retention); err != nil {
 		return err
 	}

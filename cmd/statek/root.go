@@ -49,7 +49,7 @@ func (p *program) root() *cobra.Command {
 	root.PersistentFlags().Lookup("data").DefValue = ".statek"
 	root.AddCommand(p.dev(), p.submit(), p.list(), p.show(), p.logs(), p.vars(), p.explain(), p.push(), p.emit(), p.approvals(), p.decide(),
 		p.control("cancel", "Cancel a job"), p.control("pause", "Pause a job"), p.control("resume", "Resume a job that is paused, failed or cancelled"),
-		p.objects(), p.retention(), p.agents(), p.apply(), p.migrate(), p.doctor(), p.health(), p.version())
+		p.objects(), p.retention(), p.limits(), p.limit(), p.agents(), p.apply(), p.migrate(), p.doctor(), p.health(), p.version())
 	return root
 }
 

@@ -99,6 +99,11 @@ type Tool struct {
 	Once bool `json:"once,omitempty"`
 	// Timeout of one attempt, a Go duration text; default 30s (SQL: 10s).
 	Timeout string `json:"timeout,omitempty"`
+	// Retry says how calls that fail are repeated. Default: 3 attempts with pauses from 1s to 1m; SQL tools, which
+	// are repeated when they lost to a concurrent transaction, 5 with pauses from 10ms to 1s.
+	Retry *Retry `json:"retry,omitempty"`
+	// OnExhausted is what becomes of a call whose last attempt has failed: "fail" (default) or "pause".
+	OnExhausted string `json:"on_exhausted,omitempty"`
 }
 
 // Param is one parameter of a tool.

@@ -22,6 +22,8 @@ const (
 	KeyLangRule    = "AUTO_LANG_RULE"
 	KeyLangHint    = "AUTO_LANG_HINT"
 	KeyConsoleHelp = "CONSOLE_HELP"
+	KeyRetry       = "RETRY"
+	KeyConcurrency = "CONCURRENCY"
 )
 
 // Validate reports the first thing about the definition that would keep its jobs from running. A bad
@@ -38,7 +40,7 @@ func (d Definition) Validate() error {
 	if _, err := d.Models(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{d.checkTemperature, d.checkStyle, d.checkDifficulty, d.checkSwitches} {
+	for _, check := range []func() error{d.checkTemperature, d.checkStyle, d.checkDifficulty, d.checkSwitches, d.checkRetry, d.checkConcurrency} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -152,6 +154,26 @@ func (d Definition) HintLocale(locale string) string {
 		return ""
 	}
 	return locale
+}
+
+// Concurrency returns CONCURRENCY: how many of the agent's jobs run at once, over all workers; 0: any number.
+func (d Definition) Concurrency() int {
+	n, err := strconv.Atoi(strings.TrimSpace(d.Meta[KeyConcurrency]))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// mostConcurrency is more than any number of workers drives.
+const mostConcurrency = 1_000_000
+
+func (d Definition) checkConcurrency() error {
+	text, ok := d.Meta[KeyConcurrency]
+	if n := d.Concurrency(); ok && (n < 1 || n > mostConcurrency) {
+		return &KeyError{Key: KeyConcurrency, Msg: fmt.Sprintf("must be a whole number from 1 to %d, got %q", mostConcurrency, text)}
+	}
+	return nil
 }
 
 func (d Definition) checkTemperature() error {

@@ -24,6 +24,8 @@ type httpFile struct {
 	Output      any               `yaml:"output"`
 	Timeout     string            `yaml:"timeout"`
 	Once        bool              `yaml:"once"`
+	Retry       *Retry            `yaml:"retry"`
+	OnExhausted string            `yaml:"on_exhausted"`
 }
 
 type httpParam struct {
@@ -52,7 +54,7 @@ func parseHTTPTool(name, text string) (Tool, error) {
 	}
 	tool := Tool{
 		Name: name, Kind: HTTPTool, Description: strings.TrimSpace(f.Description), Params: []Param{},
-		Once: f.Once, Timeout: f.Timeout,
+		Once: f.Once, Timeout: f.Timeout, Retry: f.Retry, OnExhausted: f.OnExhausted,
 		HTTP: &HTTPCall{Method: strings.ToUpper(f.Method), URL: f.URL, Headers: f.Headers, Body: f.Body},
 	}
 	tool.HTTP.setDefaults()

@@ -20,10 +20,10 @@ func Builtins() []sqldef.Param {
 	return []sqldef.Param{{Name: "job_id", Type: "uuid"}, {Name: "prefix", Type: "text"}}
 }
 
-// parseSQLTool reads "-- tool: name(param type)", description lines, "-- returns:", "-- timeout:", "-- batch:", and
-// one statement.
+// parseSQLTool reads "-- tool: name(param type)", description lines, "-- returns:", "-- timeout:", "-- batch:",
+// "-- retry:", "-- on_exhausted:", and one statement.
 func parseSQLTool(name, text string) (Tool, error) {
-	file, err := sqldef.Sections(text, sqldef.Layout{Keys: []string{"tool", "returns", "timeout", "batch"}})
+	file, err := sqldef.Sections(text, sqldef.Layout{Keys: []string{"tool", "returns", "timeout", "batch", "retry", "on_exhausted"}})
 	if err != nil {
 		return Tool{}, err
 	}
@@ -89,6 +89,29 @@ func sqlOptions(tool *Tool, file sqldef.File) error {
 		return lineErrorf(batch.Line, "batch must be yes or no, got %q", batch.Value)
 	}
 	tool.SQL.Batch = batch.Value == "yes"
+	return sqlRetry(tool, file)
+}
+
+func sqlRetry(tool *Tool, file sqldef.File) error {
+	retry, ok, err := file.Header("retry")
+	if err != nil {
+		return err
+	}
+	if ok {
+		r, err := ParseRetry(retry.Value)
+		if err != nil {
+			return lineErrorf(retry.Line, "retry %s", err)
+		}
+		tool.Retry = &r
+	}
+	exhausted, _, err := file.Header("on_exhausted")
+	if err != nil {
+		return err
+	}
+	tool.OnExhausted = exhausted.Value
+	if err := checkExhausted(exhausted.Value); err != nil {
+		return lineErrorf(exhausted.Line, "%s", err)
+	}
 	return nil
 }
 

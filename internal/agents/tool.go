@@ -59,6 +59,9 @@ func (t Tool) Validate() error {
 	if err := checkTimeout(t.Timeout); err != nil {
 		return err
 	}
+	if err := t.validateRetry(); err != nil {
+		return err
+	}
 	for what, schema := range map[string][]byte{"input": t.Input, "output": t.Output} {
 		if _, err := compileSchema(schema); err != nil {
 			return fmt.Errorf("%s schema: %w", what, err)

@@ -32,6 +32,9 @@ type Config struct {
 	Machine jsvm.Machine
 	// LinkKey signs links to approvals, at least MinLinkKey bytes. Default: none; there are no links then.
 	LinkKey []byte
+	// MaxQueued is how many jobs of one prefix may have work and wait for a worker or a place; more are refused as busy.
+	// Default 0: any number.
+	MaxQueued int
 	// PollOnly is for connections through a pooler in transaction mode. Default: it is found out.
 	PollOnly bool
 }
@@ -49,6 +52,7 @@ type App struct {
 	checks   *checks
 	hub      *hub
 	now      func() time.Time
+	backlog  backlog
 }
 
 // Open prepares an App. It does not need the database to be up.
@@ -79,7 +83,7 @@ func Open(ctx context.Context, cfg Config) (*App, error) {
 	st := store.New(pool, notifier, now)
 	return &App{
 		cfg: cfg, pool: pool, reach: reach, store: st, shelf: &shelf{store: st}, notifier: notifier,
-		machine: machine, sandbox: children, checks: newChecks(), hub: newHub(), now: now,
+		machine: machine, sandbox: children, checks: newChecks(), hub: newHub(), now: now, backlog: backlog{most: cfg.MaxQueued},
 	}, nil
 }
 

@@ -112,7 +112,7 @@ func (a *App) agentPut(ctx context.Context, prefix, role string, prompt, warmup 
 		}
 	}
 	hash, err := def.Hash()
-	return store.Put{Kind: "agent", Name: role, Hash: hash, Definition: def}, "", err
+	return store.Put{Kind: "agent", Name: role, Hash: hash, Definition: def, Concurrency: def.Concurrency()}, "", err
 }
 
 // Apply stores all definitions of a folder in one transaction: agents/, tools/, temporals/. Nothing is

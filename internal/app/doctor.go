@@ -31,6 +31,10 @@ type Checkup struct {
 	// FailedMarks and Caught count since the database was made.
 	FailedMarks int64 `json:"failed_marks"`
 	Caught      int64 `json:"sweep_caught"`
+	// Wasted are model requests repeated because an interruption had lost the answer; Retries are other attempts that
+	// failed before a reply came.
+	Wasted  int64 `json:"wasted_replies"`
+	Retries int64 `json:"model_retries"`
 }
 
 // Sick reports whether something serious is left.
@@ -51,7 +55,7 @@ const (
 func (a *App) Doctor(ctx context.Context, fix bool) (Checkup, error) {
 	d := doctor{App: a, fix: fix, out: Checkup{Complaints: []Complaint{}}}
 	for _, check := range []func(context.Context) error{
-		d.watches, d.temporals, d.parked, d.transactions, d.wakeUps, d.workers, d.doorbells, d.clock, d.sizes, d.retention,
+		d.watches, d.temporals, d.parked, d.transactions, d.wakeUps, d.workers, d.doorbells, d.clock, d.sizes, d.retention, d.attempts,
 	} {
 		if err := check(ctx); err != nil {
 			return d.out, fail(err, "checkup")
@@ -224,5 +228,11 @@ func (d *doctor) clock(ctx context.Context) error {
 
 func (d *doctor) sizes(ctx context.Context) (err error) {
 	d.out.Tables, err = d.store.TableSizes(ctx)
+	return err
+}
+
+func (d *doctor) attempts(ctx context.Context) error {
+	n, err := d.store.Attempts(ctx)
+	d.out.Wasted, d.out.Retries = n.Wasted, n.Retries
 	return err
 }

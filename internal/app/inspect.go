@@ -34,7 +34,7 @@ func (a *App) GetJob(ctx context.Context, id uuid.UUID) (Job, error) {
 func fromView(v store.JobView) Job {
 	return Job{
 		ID: v.ID, Prefix: v.Prefix, Agent: v.Role, AgentVersion: int(v.AgentVersion), Status: v.Status,
-		Outcome: deref(v.Outcome), BlockedOn: deref(v.BlockedOn), BlockedWhy: deref(v.BlockedWhy),
+		Outcome: deref(v.Outcome), BlockedOn: v.BlockedOn, BlockedWhy: v.BlockedWhy,
 		Result: v.Result, Error: deref(v.Error), Source: v.Source, Locale: v.Locale, Tags: v.Tags, Key: deref(v.Key),
 		Priority: int(v.Priority), Cells: v.State.Cells, Turns: v.State.Turns, Completions: v.State.Completions,
 		CreatedAt: v.CreatedAt, ChangedAt: v.ChangedAt, FinishedAt: v.FinishedAt,

@@ -13,7 +13,7 @@ import (
 
 // ProviderConfig says which model services a process may ask.
 type ProviderConfig struct {
-	// Environ are "NAME=value" items; X_API_URL and X_API_KEY make provider X.
+	// Environ are "NAME=value" items; X_API_URL and X_API_KEY make provider X, X_RPM and X_TPM say what it takes.
 	Environ []string
 	// Default is the provider of agents that name none. Default: SCRIPTED when Scripted is set, else the only
 	// one there is, else OPENROUTER.
@@ -54,5 +54,13 @@ func NewProviders(cfg ProviderConfig) (*providers.Registry, error) {
 	if cfg.Default != "" {
 		fallback = cfg.Default
 	}
-	return providers.NewRegistry(byName, fallback)
+	rates, err := providers.RatesFromEnv(cfg.Environ)
+	if err != nil {
+		cfg.Logger.Warn("rates of model services are left out", slog.String("err", err.Error()))
+	}
+	registry, err := providers.NewRegistry(byName, fallback)
+	if err != nil {
+		return nil, err
+	}
+	return registry.WithRates(rates), nil
 }

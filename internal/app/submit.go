@@ -92,6 +92,9 @@ func withDefaults(req SubmitRequest) SubmitRequest {
 // submit checks everything, then inserts. where is the format of a field's place, with the job's number. Definitions
 // come from the shelf: when they prove to be old, or what they say refuses the request, it is done again with new ones.
 func (a *App) submit(ctx context.Context, reqs []SubmitRequest, where string, idem Idempotency) ([]Job, error) {
+	if err := a.admit(ctx, reqs); err != nil {
+		return nil, err
+	}
 	for {
 		made, err := a.submitOnce(ctx, reqs, where, idem)
 		var refused *Error
@@ -227,6 +230,9 @@ func (a *App) newJob(ctx context.Context, req SubmitRequest) (store.NewJob, []Fi
 		Source: req.Source, Locale: req.Locale, Blocks: len(p.blocks), Vars: shared,
 		Limits: jobs.Limits{Turns: req.Limits.Turns, Exceptions: req.Limits.Exceptions, Consecutive: req.Limits.Consecutive, Attempts: req.Limits.Attempts},
 	}
+	if submitted.Limits.Attempts == 0 {
+		submitted.Limits.Attempts = p.agent.Definition.Retry().Attempts
+	}
 	if req.RunAt != nil && req.RunAt.After(now) {
 		submitted.RunAt = req.RunAt.UnixMilli()
 	}
@@ -302,4 +308,18 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 		p.blocks = append(p.blocks, jobs.Block{Source: b.Source, Hidden: b.Hidden})
 	}
 	return p, nil
+}
+
+// admit refuses submissions to prefixes that have too much to do.
+func (a *App) admit(ctx context.Context, reqs []SubmitRequest) error {
+	fresh := map[string]int{}
+	for _, r := range reqs {
+		fresh[withDefaults(r).Prefix]++
+	}
+	for _, prefix := range slices.Sorted(maps.Keys(fresh)) {
+		if err := a.backlog.admit(ctx, prefix, fresh[prefix], a.now(), a.store.Queued); err != nil {
+			return err
+		}
+	}
+	return nil
 }

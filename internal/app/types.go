@@ -52,7 +52,7 @@ type Job struct {
 	AgentVersion int             `json:"agent_version"`
 	Status       string          `json:"status" enum:"READY,WARMING_UP,STARTED,SUSPENDED,PAUSED,DONE"`
 	Outcome      string          `json:"outcome,omitempty" enum:"succeeded,failed,cancelled"`
-	BlockedOn    string          `json:"blocked_on,omitempty" doc:"What it waits for: a wait's name, retry, operator, run_at, worker."`
+	BlockedOn    string          `json:"blocked_on,omitempty" doc:"What it waits for: a wait's name, retry, rate, place, operator, run_at, worker."`
 	BlockedWhy   string          `json:"blocked_why,omitempty" doc:"The same as a sentence."`
 	Result       json.RawMessage `json:"result,omitempty"`
 	Error        string          `json:"error,omitempty"`
@@ -181,6 +181,7 @@ const (
 	// KindPrecondition: something was not as the caller said it had to be; 412.
 	KindPrecondition ErrorKind = "precondition"
 	KindUnavailable  ErrorKind = "unavailable" // 503: the database is away; try again
+	KindBusy         ErrorKind = "busy"        // 429: there is too much to do; try again after RetryAfter
 )
 
 // Error is a refusal that names the field, the value and the remedy.
@@ -189,6 +190,8 @@ type Error struct {
 	Message string
 	Fields  []FieldError
 	Err     error
+	// RetryAfter says when a busy system should be asked again.
+	RetryAfter time.Duration
 }
 
 // FieldError is one field that is wrong.

@@ -224,7 +224,7 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 	s.alive, s.kill = context.WithCancelCause(context.WithoutCancel(ctx))
 	cfg := engine.Config{
 		Worker: id, Jobs: st, Library: library{st}, SQL: st, Objects: st, Waits: waits{st, s}, Machine: w.app.machine,
-		Providers: w.cfg.Providers, GoTools: w.cfg.Tools, Client: &http.Client{Transport: transport()}, Environ: w.cfg.Environ,
+		Providers: w.cfg.Providers, Turns: st, GoTools: w.cfg.Tools, Client: &http.Client{Transport: transport()}, Environ: w.cfg.Environ,
 		Logger: w.cfg.Logger, Now: w.app.now, Random: random, Near: func(at time.Time) { s.keeper.Near(at) },
 		Unavailable: store.Unavailable, Concurrent: store.Concurrent, ToolSlots: max(2, w.cfg.Conns-6), Limits: w.cfg.Limits,
 	}

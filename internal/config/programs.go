@@ -21,8 +21,10 @@ type API struct {
 	Sandbox             Sandbox
 	// LinkKey signs links to approvals; empty: there are none.
 	LinkKey []byte
-	Log     Logging
-	Version bool
+	// MaxRequests are answered at once; MaxQueued jobs of one prefix may wait to be run, 0: any number.
+	MaxRequests, MaxQueued int
+	Log                    Logging
+	Version                bool
 }
 
 // LinkKey binds the key of links to approvals.
@@ -67,6 +69,8 @@ func ParseAPI(args []string, env Env, help io.Writer) (API, error) {
 	set.Count(&c.Conns, "conns", "STATEK_CONNS", 16, "database connections")
 	set.Duration(&c.Grace, "grace", "STATEK_GRACE", 10*time.Second, "how long requests may go on after a signal")
 	set.LinkKey(&c.LinkKey)
+	set.Count(&c.MaxRequests, "max-requests", "STATEK_MAX_REQUESTS", 512, "requests answered at once, eight times as many may wait; more get 503")
+	set.Maybe(&c.MaxQueued, "max-queued", "STATEK_MAX_QUEUED", "jobs of one prefix that may wait to be run; more submissions get 429; default: any number")
 	c.Sandbox.Bind(set)
 	c.Log.Bind(set)
 	flags.BoolVar(&c.Version, "version", false, "print the version")

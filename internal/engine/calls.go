@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"unicode/utf8"
 
 	"statek/internal/agents"
 	"statek/internal/jobs"
@@ -15,9 +14,6 @@ import (
 	"statek/internal/objects"
 	"statek/internal/temporal"
 )
-
-// sqlAttempts is how often a tool transaction that lost to a concurrent one is tried.
-const sqlAttempts = 5
 
 // grants lists what code may call, in a fixed order. A shared variable hides the built-in of its name: a job
 // submitted with a variable "event" has no event().
@@ -179,8 +175,7 @@ func (d *drive) startTool(p jobs.Pending, args []json.RawMessage, redo bool) err
 		return d.settle(p, nil, typeError(err))
 	}
 	if redo && tool.Once && tool.Kind != agents.SQLTool {
-		return d.settle(p, nil, &jobs.Fault{Name: "UnknownOutcomeError", Code: "unknown_outcome", Message: p.Name +
-			" was interrupted: it was sent at most once, perhaps even after you were told that its outcome is unknown"})
+		return d.settle(p, nil, unknownOutcome(p, "was interrupted"))
 	}
 	d.inflight++
 	d.wg.Go(func() {
@@ -199,14 +194,14 @@ func (d *drive) runSQL(p jobs.Pending, tool agents.Tool, values map[string]json.
 		SQLCall: *tool.SQL, Values: values, Timeout: tool.Limit(),
 		Builtins: map[string]string{"job_id": d.rec.Job.String(), "prefix": d.rec.Spec.Prefix},
 	}
-	return d.transact(p, func(settle settling) error { return d.SQL.RunTool(d.work, run, settle) })
+	return d.lastChance(tool, d.transact(p, tool.Policy(), func(settle settling) error { return d.SQL.RunTool(d.work, run, settle) }))
 }
 
 // settling makes the commit of a transactional call out of its result.
 type settling = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)
 
 // transact does a call's transaction, again when it lost to a concurrent one.
-func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result {
+func (d *drive) transact(p jobs.Pending, policy agents.Policy, do func(settle settling) error) result {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
@@ -214,14 +209,14 @@ func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result 
 		return d.cancelled(p)
 	}
 	var err error
-	for range sqlAttempts {
+	for attempt := 1; ; attempt++ {
 		err = do(func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
 			return d.commitWith(p, value, f)
 		})
 		if err == nil {
 			return result{}
 		}
-		if !d.concurrent(err) {
+		if !d.concurrent(err) || attempt >= policy.Attempts || !pause(d.work, policy.Delay(attempt, d.Random())) {
 			break
 		}
 	}
@@ -229,8 +224,8 @@ func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result 
 	case d.work.Err() != nil && errors.Is(context.Cause(d.work), errCellOver):
 		return d.cancelled(p)
 	case d.concurrent(err):
-		ev := d.settled(p, nil, &jobs.Fault{Name: "SQLError", Code: "40001", Message: fmt.Sprintf(
-			"%s lost to concurrent transactions %d times: try again later", p.Name, sqlAttempts)})
+		ev := d.settled(p, nil, &jobs.Fault{Name: "SQLError", Code: conflictCode, Message: fmt.Sprintf(
+			"%s lost to concurrent transactions %d times: try again later", p.Name, policy.Attempts)})
 		return result{settled: &ev}
 	default:
 		return result{err: err}
@@ -259,35 +254,6 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault)
 		d.log, d.ready = d.log[:log], d.ready[:ready]
 	}
 	return d.takeLocked(), ended, nil
-}
-
-// callOut performs an external call under its stable key. Its intent is already in history.
-func (d *drive) callOut(p jobs.Pending, tool agents.Tool, values map[string]json.RawMessage) result {
-	ctx, cancel := context.WithTimeoutCause(d.work, tool.Limit(), fmt.Errorf("%s did not answer within %s", tool.Name, tool.Limit()))
-	defer cancel()
-	key := fmt.Sprintf("%s/%d/%d", d.rec.Job, d.number, p.Call)
-	var value json.RawMessage
-	var f *jobs.Fault
-	if tool.Kind == agents.HTTPTool {
-		value, f = d.callHTTP(ctx, key, tool, values)
-	} else if fn, ok := d.GoTools[tool.Name]; ok {
-		var err error
-		if value, err = fn.Call(ctx, key, values); err != nil {
-			f = &jobs.Fault{Name: "ToolError", Message: err.Error()}
-		} else if value != nil && (!json.Valid(value) || !utf8.Valid(value)) { // json.Valid lets any byte through in strings
-			value, f = nil, &jobs.Fault{Name: "ToolError", Message: tool.Name + " returned text that is not JSON in UTF-8"}
-		}
-	} else {
-		f = &jobs.Fault{Name: "ToolError", Message: tool.Name + " is a Go tool that this worker does not have"}
-	}
-	if d.work.Err() != nil {
-		return d.cancelled(p)
-	}
-	if ctx.Err() != nil && f != nil {
-		f = &jobs.Fault{Name: "TimeoutError", Code: "timeout", Message: context.Cause(ctx).Error()}
-	}
-	ev := d.settled(p, value, f)
-	return result{settled: &ev}
 }
 
 // cancelled is the end of a call whose cell is over, or whose run is.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
@@ -25,9 +26,11 @@ type drive struct {
 	wg       sync.WaitGroup
 }
 
-// result is a performed tool call. Transactional calls are already applied; err ends the run.
+// result is a performed tool call: its end, or a failed attempt. Transactional calls are already applied; err ends the
+// run.
 type result struct {
 	settled *jobs.CallSettled
+	failed  *jobs.CallFailed
 	err     error
 }
 
@@ -84,7 +87,7 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 	}
 	var diverged *jsvm.DivergedError
 	if errors.As(err, &diverged) {
-		next, err = d.end(ctx, jsvm.Step{State: jsvm.Aborted, Err: &jsvm.Error{
+		return d.end(ctx, jsvm.Step{State: jsvm.Aborted, Err: &jsvm.Error{
 			Name: "DivergedError", Code: "diverged",
 			Message: diverged.Error() + "\nThe cell is not run again. Its variables are as they were before it; the calls listed above have been made",
 		}})
@@ -106,8 +109,7 @@ func (d *drive) loop(ctx context.Context, step jsvm.Step) (next []jobs.Effect, r
 			return nil, false, err
 		}
 		if step.State != jsvm.Pending || step.Exit != nil {
-			next, err = d.end(ctx, step)
-			return next, false, err
+			return d.end(ctx, step)
 		}
 		if err := d.giveBack(ctx); err != nil {
 			return nil, false, err
@@ -130,12 +132,12 @@ func (d *drive) loop(ctx context.Context, step jsvm.Step) (next []jobs.Effect, r
 	}
 }
 
-// interrupted reports whether mail has ended or paused the cell.
+// interrupted reports whether mail has ended or paused the cell, or a call that has no attempt left is about to.
 func (d *drive) interrupted() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := d.job.Cell
-	return c == nil || c.Number != d.number || d.job.Status == jobs.Paused
+	return c == nil || c.Number != d.number || d.job.Status == jobs.Paused || d.job.MustHalt != "" && d.inflight == 0
 }
 
 // print records the console lines that history does not have yet.
@@ -196,21 +198,32 @@ func (d *drive) join(s jsvm.Set) error {
 
 // await returns the next result to deliver. Nil without error: mail changed something, look again.
 func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool, error) {
+	if d.halting() {
+		return nil, false, d.settleInflight(ctx) // what is under way may end; the code is told after the pause
+	}
 	if next := d.takeReady(); next != nil {
 		return next, false, nil
 	}
-	if d.inflight == 0 {
+	due, stop := d.nextAttempt()
+	defer stop()
+	if d.inflight == 0 && due == nil {
 		return d.sleep(ctx, hash)
 	}
 	d.idle()
 	if res, ok := poll(d.results); ok {
-		err := d.take(res)
-		return d.takeReady(), false, err
+		if err := d.take(res); err != nil || d.halting() {
+			return nil, false, err
+		}
+		return d.takeReady(), false, nil
 	}
 	select {
 	case res := <-d.results:
-		err := d.take(res)
-		return d.takeReady(), false, err
+		if err := d.take(res); err != nil || d.halting() {
+			return nil, false, err
+		}
+		return d.takeReady(), false, nil
+	case <-due:
+		return nil, false, d.retry(ctx)
 	case <-d.rung:
 		if err := d.clearRungAndRead(ctx); err != nil {
 			return nil, false, err
@@ -222,16 +235,6 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	case <-ctx.Done():
 		return nil, false, context.Cause(ctx)
 	}
-}
-
-// take applies the result of a performed call.
-func (d *drive) take(res result) error {
-	d.inflight--
-	if res.err != nil || res.settled == nil {
-		return res.err
-	}
-	_, err := d.apply(*res.settled)
-	return err
 }
 
 func (r *run) takeReady() *jobs.CallSettled {
@@ -252,6 +255,9 @@ func (d *drive) sleep(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	on := openNames(d.job.Cell)
 	why := d.describe(d.job.Cell)
 	asleep := d.job.Status == jobs.Suspended
+	if at, failed := d.job.Cell.RetryAt(); failed {
+		d.Near(time.UnixMilli(at))
+	}
 	d.mu.Unlock()
 	if !asleep {
 		ev := jobs.Slept{On: []string{on}, Why: why, Hash: hash, After: d.delivered}

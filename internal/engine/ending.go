@@ -10,16 +10,20 @@ import (
 )
 
 // end closes the cell: it waits for calls that are still being performed, takes over the workspace, and
-// records how the cell ended. Waits that are open are withdrawn with it.
-func (d *drive) end(ctx context.Context, step jsvm.Step) ([]jobs.Effect, error) {
+// records how the cell ended. Waits that are open are withdrawn with it. released: a call is made again much later, and
+// the job sleeps until then; the cell is run anew and ends when the call has.
+func (d *drive) end(ctx context.Context, step jsvm.Step) (next []jobs.Effect, released bool, err error) {
 	if step.State == jsvm.Aborted {
 		d.stop(errCellOver)
+		err = d.settleInflight(ctx)
+	} else {
+		released, err = d.settleRest(ctx, step.Hash)
 	}
-	if err := d.settleRest(ctx); err != nil {
-		return nil, err
+	if err != nil || released {
+		return nil, released, err
 	}
 	if d.interrupted() {
-		return nil, nil
+		return nil, false, nil
 	}
 	ev := jobs.CellEnded{State: string(step.State), Echo: step.Echo, Error: fault(step.Err)}
 	if step.Exit != nil {
@@ -28,16 +32,30 @@ func (d *drive) end(ctx context.Context, step jsvm.Step) ([]jobs.Effect, error) 
 	if step.State != jsvm.Aborted {
 		changes, err := d.vm.Changes(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("engine: job %s: read the workspace after cell %d: %w", d.rec.Job, d.number, err)
+			return nil, false, fmt.Errorf("engine: job %s: read the workspace after cell %d: %w", d.rec.Job, d.number, err)
 		}
 		ev.Notes = changes.Notes
 		d.keep(changes)
 	}
-	return d.apply(ev)
+	next, err = d.apply(ev)
+	return next, false, err
 }
 
-// settleRest records the results of calls that the cell has not waited for.
-func (d *drive) settleRest(ctx context.Context) error {
+// settleRest records the results of calls that the cell has not waited for, and makes those again that failed. asleep:
+// the job was let go until the next attempt.
+func (d *drive) settleRest(ctx context.Context, hash string) (asleep bool, err error) {
+	for {
+		if err := d.settleInflight(ctx); err != nil || d.interrupted() || !d.failing() {
+			return false, err
+		}
+		if _, asleep, err = d.await(ctx, hash); err != nil || asleep {
+			return asleep, err
+		}
+	}
+}
+
+// settleInflight records the results of the calls that are being performed.
+func (d *drive) settleInflight(ctx context.Context) error {
 	for d.inflight > 0 {
 		if res, ok := poll(d.results); ok {
 			if err := d.take(res); err != nil {

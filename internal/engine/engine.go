@@ -26,6 +26,8 @@ type Jobs interface {
 	Release(ctx context.Context, h jobs.Hold) (bool, error)
 	ClearRung(ctx context.Context, h jobs.Hold) error
 	HandOver(ctx context.Context, h jobs.Hold) error
+	// Vacate empties the seats of a job that was let go, and calls jobs that are parked for them.
+	Vacate(ctx context.Context, job jobs.ID) error
 	Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error)
 	// TakeMessage wins a set of waits for its message(); false: another member was faster, or not yet.
 	TakeMessage(ctx context.Context, h jobs.Hold, cell, call int) (bool, error)
@@ -82,10 +84,12 @@ type Config struct {
 	Waits     Waits
 	Machine   jsvm.Machine
 	Providers *providers.Registry
-	GoTools   map[string]GoTool
-	Client    *http.Client
-	Environ   func(string) string
-	Logger    *slog.Logger
+	// Turns keeps to the rates of providers. Default: they are not kept to.
+	Turns   Turns
+	GoTools map[string]GoTool
+	Client  *http.Client
+	Environ func(string) string
+	Logger  *slog.Logger
 	// Now is the clock; Random yields seeds and jitter.
 	Now    func() time.Time
 	Random func() uint64
@@ -109,6 +113,8 @@ type Engine struct {
 	Config
 	slots  chan struct{}
 	places chan struct{}
+	fresh  *http.Client // for tools that are once
+	purse  purse
 	cache  catalogs
 
 	desks    [256]turn // by a byte of the job's id
@@ -136,8 +142,11 @@ func New(cfg Config, stopping context.Context) *Engine {
 	if cfg.Near == nil {
 		cfg.Near = func(time.Time) {}
 	}
+	if cfg.Client == nil {
+		cfg.Client = &http.Client{Transport: http.DefaultTransport}
+	}
 	e := &Engine{
-		Config: cfg, slots: make(chan struct{}, cfg.ToolSlots), places: make(chan struct{}, cfg.Places),
+		Config: cfg, fresh: freshly(cfg.Client), slots: make(chan struct{}, cfg.ToolSlots), places: make(chan struct{}, cfg.Places),
 		running: map[jobs.ID]*run{}, stopping: stopping,
 	}
 	for i := range e.desks {
@@ -162,6 +171,7 @@ func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
 		return
 	}
 	r.idle = idle
+	defer e.vacate(ctx, r)
 	defer e.leave(r)
 	if err := r.drive(work); err != nil {
 		e.settle(work, r, err)
@@ -218,6 +228,18 @@ func (e *Engine) take(ctx context.Context, job jobs.ID, expel func()) *run {
 	r.expel = expel
 	e.enter(r)
 	return r
+}
+
+// vacate lets others have the seats of a job that was let go. Should this process die before, the sweeper does it.
+func (e *Engine) vacate(ctx context.Context, r *run) {
+	if !r.rec.Limited {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := e.Jobs.Vacate(ctx, r.rec.Job); err != nil {
+		e.complain(ctx, "vacating failed; the sweeper does it", r.rec.Job, err)
+	}
 }
 
 // settle ends a run that failed. Most failures say that the job is somebody else's now, or that the

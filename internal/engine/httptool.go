@@ -8,13 +8,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"statek/internal/agents"
-	"statek/internal/jobs"
+	"statek/internal/providers"
 )
 
 // maxHTTPBody bounds what is read of an answer; the limit of results is smaller and says so to the script.
@@ -27,29 +29,67 @@ var (
 
 // callHTTP sends one request. The secret parts of URL and headers come from the worker's environment and
 // appear in no result, error or log.
-func (e *Engine) callHTTP(ctx context.Context, key string, tool agents.Tool, values map[string]json.RawMessage) (json.RawMessage, *jobs.Fault) {
+func (e *Engine) callHTTP(ctx context.Context, key string, tool agents.Tool, values map[string]json.RawMessage) attempt {
 	req, err := e.request(ctx, key, tool, values)
 	if err != nil {
-		return nil, &jobs.Fault{Name: "ToolError", Message: err.Error()}
+		return failure("ToolError", "%s", err)
 	}
-	resp, err := e.Client.Do(req)
+	var sent atomic.Bool
+	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }}))
+	client := e.Client
+	if tool.Once {
+		client = e.fresh
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		// The transport's error holds the URL, which may hold a secret.
-		return nil, &jobs.Fault{Name: "NetworkError", Message: fmt.Sprintf("%s: %s", tool.Name, reachable(err))}
+		a := failure("NetworkError", "%s: %s", tool.Name, reachable(err))
+		a.passing, a.lost, a.unsent = true, true, !sent.Load()
+		return a
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxHTTPBody+1))
-	if err != nil {
-		return nil, &jobs.Fault{Name: "NetworkError", Message: tool.Name + ": the answer broke off"}
+	switch {
+	case err != nil:
+		a := failure("NetworkError", "%s: the answer broke off", tool.Name)
+		a.passing, a.lost = true, true
+		return a
+	case len(body) > maxHTTPBody:
+		a := failure("ResultTooLarge", "%s answered with more than %d bytes", tool.Name, maxHTTPBody)
+		a.fault.Code = "limit"
+		return a
+	case resp.StatusCode >= 300:
+		a := failure("HTTPError", "%s answered %d: %s", tool.Name, resp.StatusCode, shorten(strings.ToValidUTF8(string(body), "\uFFFD"), 500))
+		a.fault.Code = fmt.Sprint(resp.StatusCode)
+		a.passing, a.after = passingStatus(resp.StatusCode), providers.RetryAfter(resp.Header, e.Now())
+		return a
+	default:
+		return attempt{value: jsonOrText(body)}
 	}
-	if len(body) > maxHTTPBody {
-		return nil, &jobs.Fault{Name: "ResultTooLarge", Code: "limit", Message: fmt.Sprintf("%s answered with more than %d bytes", tool.Name, maxHTTPBody)}
+}
+
+// freshly is the client with a connection for each request: over a kept one that turns out to be closed, the transport
+// sends a request that has an idempotency key once more by itself.
+func freshly(c *http.Client) *http.Client {
+	kept, ok := c.Transport.(*http.Transport)
+	if !ok {
+		return c
 	}
-	if resp.StatusCode >= 300 {
-		return nil, &jobs.Fault{Name: "HTTPError", Code: fmt.Sprint(resp.StatusCode), Message: fmt.Sprintf(
-			"%s answered %d: %s", tool.Name, resp.StatusCode, shorten(strings.ToValidUTF8(string(body), "\uFFFD"), 500))}
+	own, fresh := *c, kept.Clone()
+	fresh.DisableKeepAlives = true
+	own.Transport = fresh
+	return &own
+}
+
+// passingStatus reports the answers that a later request may not get: the service is late, has too much to do, or is
+// broken. Any other refusal is about the request.
+func passingStatus(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	default:
+		return status >= 500
 	}
-	return jsonOrText(body), nil
 }
 
 func (e *Engine) request(ctx context.Context, key string, tool agents.Tool, values map[string]json.RawMessage) (*http.Request, error) {

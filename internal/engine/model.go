@@ -5,23 +5,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"statek/internal/agents"
 	"statek/internal/jobs"
 	"statek/internal/providers"
 )
 
-// Back-off between the attempts of a model request, when the provider does not say how long to wait.
-const (
-	retryLeast = time.Second
-	retryMost  = time.Minute
-)
-
 // askModel records the attempt, sends it, and records what came back before anything acts on it.
 func (r *run) askModel(ctx context.Context, eff jobs.AskModel) ([]jobs.Effect, error) {
 	route, routeErr := r.agent.Route(r.agent.Difficulty(), r.Providers.Default())
-	ev := jobs.ModelRequested{Turn: eff.Turn, Attempt: eff.Attempt, Provider: route.Provider, Model: route.Upstream}
+	thought := 0
+	if routeErr == nil {
+		delayed, tokens, err := r.awaitTurn(ctx, eff, route)
+		if err != nil || delayed != nil {
+			return delayed, err
+		}
+		thought = tokens
+	}
+	ev := jobs.ModelRequested{Turn: eff.Turn, Attempt: eff.Attempt, Provider: route.Provider, Model: route.Upstream,
+		Repeat: r.job.Model != nil && !r.job.Model.Failed}
 	if _, err := r.apply(ev); err != nil {
 		return nil, err
 	}
@@ -49,6 +51,7 @@ func (r *run) askModel(ctx context.Context, eff jobs.AskModel) ([]jobs.Effect, e
 	case err != nil:
 		return r.failed(eff, err)
 	default:
+		r.settleTurn(route.Provider, thought, reply.Usage)
 		return r.replied(ctx, ev, reply)
 	}
 }
@@ -92,15 +95,10 @@ func (r *run) failed(eff jobs.AskModel, cause error) ([]jobs.Effect, error) {
 	ev := jobs.ModelFailed{Turn: eff.Turn, Attempt: eff.Attempt, Error: cause.Error()}
 	if wait, ok := providers.Retryable(cause); ok {
 		ev.Retryable = true
-		ev.RetryAt = r.Now().Add(max(wait, r.backOff(eff.Attempt))).UnixMilli()
+		policy := r.agent.Retry().Policy(agents.ModelPolicy)
+		ev.RetryAt = r.Now().Add(max(wait, policy.Delay(eff.Attempt, r.Random()))).UnixMilli()
 	}
 	return r.apply(ev)
-}
-
-// backOff doubles from one second to a minute, with up to half of it as jitter.
-func (e *Engine) backOff(attempt int) time.Duration {
-	d := min(retryLeast<<min(attempt-1, 10), retryMost)
-	return d/2 + time.Duration(e.Random()%uint64(d/2+1))
 }
 
 func (r *run) replied(ctx context.Context, req jobs.ModelRequested, reply providers.Reply) ([]jobs.Effect, error) {
@@ -133,7 +131,7 @@ func (r *run) replied(ctx context.Context, req jobs.ModelRequested, reply provid
 	r.mu.Lock()
 	r.buffer.Usage = append(r.buffer.Usage, jobs.Usage{
 		Seq: r.job.Seq, At: r.Now(), Provider: ev.Provider, Model: ev.Model,
-		Input: reply.Usage.InputTokens, Cached: reply.Usage.CachedTokens, Output: reply.Usage.OutputTokens, Cost: reply.Usage.Cost,
+		Input: reply.Usage.InputTokens, Cached: reply.Usage.CachedTokens, Output: reply.Usage.OutputTokens, Cost: reply.Usage.Cost, Attempts: req.Attempt,
 	})
 	r.mu.Unlock()
 	_, err = r.flush(ctx, false)

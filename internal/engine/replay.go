@@ -136,18 +136,20 @@ func (d *drive) noteTransformed(text string) {
 	}
 }
 
-// redo performs again the tool calls whose results were never recorded.
+// redo performs again the tool calls whose results were never recorded, and those whose next attempt is due.
 func (d *drive) redo(ctx context.Context) error {
 	var again []jobs.Pending
 	for _, p := range d.job.Cell.Open {
-		if p.Class == jobs.Tool {
+		if p.Class == jobs.Tool && !p.Failed {
 			again = append(again, p)
 		}
 	}
-	if len(again) == 0 {
-		return nil
+	if len(again) > 0 {
+		if err := d.perform(ctx, again, true); err != nil {
+			return err
+		}
 	}
-	return d.perform(ctx, again, true)
+	return d.retry(ctx)
 }
 
 func delivery(ev jobs.CallSettled, replay bool) jsvm.Delivery {

@@ -337,6 +337,8 @@ func (r *run) blocked() (string, string) {
 		return openNames(j.Cell), "waits for " + r.describe(j.Cell)
 	case j.Status == jobs.Paused:
 		return "operator", "paused: " + j.Reason
+	case j.NotBefore > 0 && j.Status != jobs.Suspended:
+		return "rate", "waits for its turn: " + r.turnWhy() + "; it comes at " + time.UnixMilli(j.NotBefore).UTC().Format(time.RFC3339)
 	case j.Status == jobs.Ready && j.RunAt > 0:
 		return "run_at", "starts at " + time.UnixMilli(j.RunAt).UTC().Format(time.RFC3339)
 	case j.Status == jobs.Started && j.Model != nil && j.Model.Failed:
@@ -352,8 +354,12 @@ func (r *run) blocked() (string, string) {
 func openNames(c *jobs.Cell) string {
 	var names []string
 	for _, p := range c.Open {
-		if !slices.Contains(names, p.Name) {
-			names = append(names, p.Name)
+		name := p.Name
+		if p.Failed {
+			name = "retry"
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return strings.Join(names, ",")
@@ -373,7 +379,11 @@ func (r *run) describe(c *jobs.Cell) string {
 			parts = append(parts, fmt.Sprintf("%d more", len(c.Open)-i))
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%s(%s)", p.Name, args[p.Call]))
+		part := fmt.Sprintf("%s(%s)", p.Name, args[p.Call])
+		if p.Failed {
+			part = fmt.Sprintf("attempt %d of %s at %s", p.Attempt+1, part, time.UnixMilli(p.RetryAt).UTC().Format(time.RFC3339))
+		}
+		parts = append(parts, part)
 	}
 	return strings.Join(parts, ", ")
 }

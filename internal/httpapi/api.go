@@ -67,6 +67,12 @@ type Objects interface {
 	ListObjects(ctx context.Context, name app.ObjectName, begins, after string, limit int) (app.ObjectPage, error)
 }
 
+// Limiter bounds how much runs at once.
+type Limiter interface {
+	Limits(ctx context.Context, prefix string) ([]app.Limit, error)
+	SetPrefixLimit(ctx context.Context, prefix string, concurrency *int) error
+}
+
 // Prober reports how the system is.
 type Prober interface {
 	Health(ctx context.Context) app.Health
@@ -81,6 +87,7 @@ type App interface {
 	Agents
 	Objects
 	Janitor
+	Limiter
 	Prober
 }
 
@@ -90,6 +97,9 @@ type Options struct {
 	Logger *slog.Logger
 	// MaxBody limits a request's body in bytes; a batch may have eight times as much. Default: 8 MiB.
 	MaxBody int64
+	// MaxRequests is how many requests are answered at once; eight times as many may wait, in long polls and streams. More
+	// get 503. Default: 512.
+	MaxRequests int
 	// Version is shown in the OpenAPI document. Default: "dev".
 	Version string
 	// Heartbeat is how often an idle stream gets a comment, so that proxies keep it. Default: 15 s.
@@ -102,6 +112,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = 8 << 20
+	}
+	if o.MaxRequests <= 0 {
+		o.MaxRequests = 512
 	}
 	if o.Version == "" {
 		o.Version = "dev"
@@ -130,7 +143,8 @@ func newServer(a App, opts Options) (*server, *chi.Mux) {
 	opts = opts.withDefaults()
 	s := &server{app: a, opts: opts, log: opts.Logger}
 	router := chi.NewRouter()
-	router.Use(s.logRequests, s.recoverPanics, checkTarget)
+	requests := &gate{most: int64(opts.MaxRequests)}
+	router.Use(s.logRequests, s.recoverPanics, checkTarget, requests.bound)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(methodNotAllowed(router))
 	s.api = humachi.New(router, s.apiConfig())
@@ -142,6 +156,7 @@ func newServer(a App, opts Options) (*server, *chi.Mux) {
 	s.routeControl()
 	s.routeObjects()
 	s.routeRetention()
+	s.routeLimits()
 	s.routeApprovals()
 	s.routeSystem()
 	s.routeDocs(router)
@@ -163,6 +178,7 @@ func (s *server) apiConfig() huma.Config {
 				{Name: "agents", Description: "What jobs are run by: prompt and warmup, in immutable versions."},
 				{Name: "events", Description: "Facts that waiting jobs may be waiting for."},
 				{Name: "objects", Description: "Versioned JSON documents that jobs share."},
+				{Name: "limits", Description: "How many jobs run at once."},
 				{Name: "approvals", Description: "What jobs ask people, and the answers."},
 				{Name: "system", Description: "Whether the service lives and is ready."},
 			},
@@ -178,7 +194,8 @@ func (s *server) apiConfig() huma.Config {
 const apiDescription = `Statek runs agent jobs: durable JavaScript sessions that a language model writes step by step.
 
 Every refusal is an RFC 9457 problem, ` + "`application/problem+json`" + `, whose ` + "`errors`" + ` name the
-field, the value and what would be right. 503 means that the database is away for a moment: try again.`
+field, the value and what would be right. 503 means that the database is away for a moment, or this process has too many requests: try again, after
+` + "`Retry-After`" + ` seconds. 429 means that the prefix has too many jobs that wait to be run.`
 
 // operation fills in what all operations share.
 func (s *server) operation(op huma.Operation) huma.Operation {

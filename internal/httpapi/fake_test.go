@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -307,4 +308,17 @@ func (f *fakeApp) DecideByLink(ctx context.Context, token string, d app.Decision
 		return q, err
 	}
 	return f.Decide(ctx, q.ID, d, "link")
+}
+
+// Limits implements App.
+func (f *fakeApp) Limits(_ context.Context, prefix string) ([]app.Limit, error) {
+	return []app.Limit{{Prefix: prefix, Concurrency: 5, Running: 5, Parked: 2}}, f.note("limits " + prefix)
+}
+
+// SetPrefixLimit implements App.
+func (f *fakeApp) SetPrefixLimit(_ context.Context, prefix string, concurrency *int) error {
+	if concurrency == nil {
+		return f.note("limit " + prefix + " off")
+	}
+	return f.note("limit " + prefix + " " + strconv.Itoa(*concurrency))
 }

@@ -43,7 +43,7 @@ type (
 		Prefix        string    `query:"prefix" maxLength:"512" doc:"Only jobs at this prefix and below." example:"/acme"`
 		Tag           string    `query:"tag" maxLength:"200" doc:"Only jobs with this tag."`
 		Source        string    `query:"source" maxLength:"200" doc:"Only jobs from this source."`
-		BlockedOn     string    `query:"blocked_on" maxLength:"200" doc:"Only jobs that wait for this: a wait's name, retry, operator, run_at, worker."`
+		BlockedOn     string    `query:"blocked_on" maxLength:"200" doc:"Only jobs that wait for this: a wait's name, retry, rate, place, operator, run_at, worker."`
 		CreatedAfter  time.Time `query:"created_after" doc:"Only jobs created at this time or later."`
 		CreatedBefore time.Time `query:"created_before" doc:"Only jobs created before this time."`
 		Cursor        string    `query:"cursor" maxLength:"500" doc:"next of the previous page."`

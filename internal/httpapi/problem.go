@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -78,6 +80,9 @@ func (s *server) refusal(ctx context.Context, place string, err *app.Error) erro
 		return newProblem(http.StatusPreconditionFailed, detail, fields...)
 	case app.KindGone:
 		return newProblem(http.StatusGone, detail, fields...)
+	case app.KindBusy:
+		return huma.ErrorWithHeaders(newProblem(http.StatusTooManyRequests, detail, fields...),
+			http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(err.RetryAfter.Seconds())))}})
 	case app.KindUnavailable:
 		s.log.WarnContext(ctx, "request refused: the database is away", "err", err.Err)
 		return unavailable(detail)

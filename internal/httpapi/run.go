@@ -21,6 +21,8 @@ type RunConfig struct {
 	Version string
 	// Grace is how long requests may go on after ctx has ended. Default: 10 s.
 	Grace time.Duration
+	// MaxRequests are answered at once. Default: 512.
+	MaxRequests int
 	// Listening is told the address, once. Default: nobody is.
 	Listening func(net.Addr)
 }
@@ -38,7 +40,7 @@ func Run(ctx context.Context, a *app.App, cfg RunConfig) error {
 	hub, stopHub := context.WithCancel(context.WithoutCancel(ctx))
 	hubDone := make(chan error, 1)
 	go func() { hubDone <- a.Run(hub) }()
-	err = Serve(ctx, listener, New(a, Options{Logger: cfg.Logger, Version: cfg.Version}), ServeConfig{Logger: cfg.Logger, Grace: cfg.Grace})
+	err = Serve(ctx, listener, New(a, Options{Logger: cfg.Logger, Version: cfg.Version, MaxRequests: cfg.MaxRequests}), ServeConfig{Logger: cfg.Logger, Grace: cfg.Grace})
 	stopHub()
 	return errors.Join(err, <-hubDone)
 }

@@ -68,6 +68,7 @@ type Usage struct {
 	Provider, Model       string
 	Input, Cached, Output int64
 	Cost                  string // US dollars as decimal text
+	Attempts              int    // of its request, the answered one included
 }
 
 // Record is a job as a claim loads it.
@@ -77,6 +78,8 @@ type Record struct {
 	Previous uuid.UUID
 	State    Job
 	Spec     Spec
+	// Limited: it has seats under limits of its agent or prefix, which have to be vacated when it is let go.
+	Limited bool
 	// Generation counts changes of tools and temporals, for caches.
 	Generation int64
 	// Mail is what is in the mailbox, oldest first; Variables is the workspace.

@@ -91,11 +91,11 @@ func state(j jobs.Job) string { return strings.TrimSpace(string(j.Status) + " " 
 
 // abstract is what decides which events are legal: what is open, and whether counters are zero.
 func abstract(j jobs.Job) string {
-	var open []jobs.Class
+	var open []string
 	cell, model := "", ""
 	if j.Cell != nil {
 		for _, p := range j.Cell.Open {
-			open = append(open, p.Class)
+			open = append(open, fmt.Sprint(p.Class, min(p.Attempt, 2), p.Failed))
 		}
 		if len(open) > 2 {
 			open = open[:2]
@@ -106,5 +106,5 @@ func abstract(j jobs.Job) string {
 		model = fmt.Sprint(min(j.Model.Attempt, 2), j.Model.Failed)
 	}
 	return fmt.Sprint(state(j), "/", cell, open, model, "/", j.Code, j.Exit, j.Unread > 0, j.Warm >= j.Blocks,
-		j.Blocks-j.Warm > 1, j.Cells+j.Turns > 0, j.MustHalt != "", j.MustFail != "")
+		j.Blocks-j.Warm > 1, j.Cells+j.Turns > 0, j.MustHalt != "", j.MustFail != "", j.NotBefore > 0)
 }

@@ -18,7 +18,7 @@
 //	READY       submitted, nothing has run; perhaps not due before run_at
 //	WARMING_UP  running the agent's warmup blocks; no model has been asked
 //	STARTED     in the dialogue: a request is open, or a reply's code runs
-//	SUSPENDED   the open cell waits, and only waits; it costs rows
+//	SUSPENDED   the open cell waits, for somebody or for a call's next attempt; it costs rows
 //	PAUSED      stopped by an operator, a spent budget or exhausted attempts; resume goes on
 //	DONE        ended: succeeded, failed or cancelled
 //
@@ -52,8 +52,10 @@
 //   - A turn is attempted at most Limits.Attempts times between two resumes, counting the attempts that were
 //     lost with their worker; turns and failures stay within their budgets.
 //   - Waits that compete are open waits in one undecided set each; when one wins, the others are closed with it.
-//   - Only a cell whose open calls are all waits can sleep, and a cell that sleeps or is paused runs no code: it
-//     issues no call, prints nothing, and can only be aborted.
+//   - A call whose attempt has failed is made again, not settled: it stays open until an attempt succeeds or the last
+//     one's error is given to the code; a resume grants fresh attempts.
+//   - Only a cell whose open calls are all waits, or calls to be made again later, can sleep, and a cell that sleeps
+//     or is paused runs no code: it issues no call, prints nothing, and can only be aborted.
 //
 // # What may go wrong
 //

@@ -87,6 +87,22 @@ type (
 		// Woke says what made a wait ready. It is for people, and no part of what code sees.
 		Woke json.RawMessage `json:"woke,omitempty"`
 	}
+	// CallFailed: an attempt of a call failed and no result was given to the code. Another is due at RetryAt; with
+	// Pause there is none left, and the job pauses instead of handing the error to the code.
+	CallFailed struct {
+		Call    int    `json:"call"`
+		Name    string `json:"name"`
+		Attempt int    `json:"attempt"`
+		Error   *Fault `json:"error"`
+		RetryAt int64  `json:"retry_at,omitempty"` // Unix ms; set unless Pause
+		Pause   bool   `json:"pause,omitempty"`
+	}
+	// CallRetried: another attempt of a call that failed is about to be made.
+	CallRetried struct {
+		Call    int    `json:"call"`
+		Name    string `json:"name"`
+		Attempt int    `json:"attempt"`
+	}
 	// Console holds lines that the open cell printed.
 	Console struct {
 		Lines []string `json:"lines"`
@@ -106,12 +122,21 @@ type (
 		Exit  *Exit    `json:"exit,omitempty"`
 		Notes []string `json:"notes,omitempty"` // about values that could not be kept
 	}
+	// ModelDelayed: the provider is asked no more than it takes; this attempt's turn comes at Until, and is kept.
+	ModelDelayed struct {
+		Turn    int    `json:"turn"`
+		Attempt int    `json:"attempt"`
+		Until   int64  `json:"until"` // Unix ms
+		Why     string `json:"why"`
+	}
 	// ModelRequested: an attempt of the turn's request is about to be sent.
 	ModelRequested struct {
 		Turn     int    `json:"turn"`
 		Attempt  int    `json:"attempt"`
 		Provider string `json:"provider"`
 		Model    string `json:"model"`
+		// Repeat: an interruption lost the answer to the attempt before, which may have been paid for.
+		Repeat bool `json:"repeat,omitempty"`
 	}
 	// ModelReplied holds the reply before anything acts on it.
 	ModelReplied struct {
@@ -184,9 +209,12 @@ func (CellStarted) Kind() string     { return "cell_started" }
 func (CallIssued) Kind() string      { return "call_issued" }
 func (WaitsJoined) Kind() string     { return "waits_joined" }
 func (CallSettled) Kind() string     { return "call_settled" }
+func (CallFailed) Kind() string      { return "call_failed" }
+func (CallRetried) Kind() string     { return "call_retried" }
 func (Console) Kind() string         { return "console" }
 func (Slept) Kind() string           { return "suspended" }
 func (CellEnded) Kind() string       { return "cell_ended" }
+func (ModelDelayed) Kind() string    { return "model_delayed" }
 func (ModelRequested) Kind() string  { return "model_requested" }
 func (ModelReplied) Kind() string    { return "model_replied" }
 func (ModelFailed) Kind() string     { return "model_failed" }
@@ -220,12 +248,18 @@ func Decode(kind string, payload []byte) (Event, error) {
 		return decode[WaitsJoined](payload)
 	case "call_settled":
 		return decode[CallSettled](payload)
+	case "call_failed":
+		return decode[CallFailed](payload)
+	case "call_retried":
+		return decode[CallRetried](payload)
 	case "console":
 		return decode[Console](payload)
 	case "suspended":
 		return decode[Slept](payload)
 	case "cell_ended":
 		return decode[CellEnded](payload)
+	case "model_delayed":
+		return decode[ModelDelayed](payload)
 	case "model_requested":
 		return decode[ModelRequested](payload)
 	case "model_replied":
@@ -284,6 +318,10 @@ func Place(ev Event, cell int) (int, int) {
 	case CallIssued:
 		return cell, ev.Call
 	case CallSettled:
+		return cell, ev.Call
+	case CallFailed:
+		return cell, ev.Call
+	case CallRetried:
 		return cell, ev.Call
 	case ValueDiscarded:
 		return ev.Cell, ev.Call

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -49,10 +50,13 @@ func (l *life) checkShape(t *rapid.T) {
 		{inFlight > 1, "at most one of cell, model request, waiting code and exit is open"},
 		{(j.Status == jobs.Done) != (j.Outcome != ""), "an outcome means DONE"},
 		{j.Status == jobs.Done && inFlight > 0, "a DONE job has nothing open"},
-		{j.Status == jobs.Suspended && (c == nil || len(c.Open) == 0 || !c.OnlyWaits()), "a SUSPENDED job has open waits and nothing else"},
+		{j.Status == jobs.Suspended && (c == nil || len(c.Open) == 0 || !c.Resting()), "a SUSPENDED job has open waits and calls to be made again, nothing else"},
+		{c != nil && slices.ContainsFunc(c.Open, func(p jobs.Pending) bool { return p.Class == jobs.Wait && (p.Failed || p.Attempt > 0) }), "waits have no attempts"},
+		{c != nil && slices.ContainsFunc(c.Open, func(p jobs.Pending) bool { return !p.Failed && p.RetryAt != 0 }), "what is due again has failed"},
 		{j.Status == jobs.Ready && j.Turns+j.Cells > 0, "nothing of a READY job has run"},
 		{j.Status == jobs.WarmingUp && (j.Warm >= j.Blocks || j.Turns > 0), "a job that warms up has blocks left and no reply"},
 		{j.Status == jobs.Started && j.Warm < j.Blocks, "a STARTED job is warm"},
+		{j.NotBefore > 0 && (j.Status == jobs.Done || j.Cell != nil), "a drawn turn belongs to a job that is to ask"},
 		{(j.Reason != "") != (j.Status == jobs.Paused), "a reason means PAUSED"},
 		{j.Result != nil && !j.Exit && j.Outcome != jobs.Succeeded, "a result comes from exit"},
 	} {
@@ -113,7 +117,10 @@ func (l *life) checkClaim(t *rapid.T) {
 		if !asleep && !rest.Until.After(l.now) {
 			t.Fatalf("nothing to do, and it neither rests nor sleeps: %s", showJob(j))
 		}
-		if !asleep && !rest.Until.Equal(j.Wake()) {
+		if j.Status == jobs.Suspended && !rest.Until.IsZero() && !rest.Until.After(l.now) {
+			t.Fatalf("an attempt is due, and it sleeps: %s", showJob(j))
+		}
+		if (!asleep || j.Status == jobs.Suspended) && !rest.Until.Equal(j.Wake()) {
 			t.Fatalf("rests until %s, but is woken at %s", rest.Until, j.Wake())
 		}
 	}

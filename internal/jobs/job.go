@@ -56,6 +56,9 @@ type Job struct {
 	Model *Model `json:"model,omitempty"` // the open model request
 	Code  bool   `json:"code,omitempty"`  // the last reply's code has not been started
 
+	// NotBefore is when the next attempt's turn with its provider comes, in Unix ms; 0: none was drawn.
+	NotBefore int64 `json:"not_before,omitempty"`
+
 	Unread      int  `json:"unread,omitempty"` // messages that the model has not been shown
 	Completions int  `json:"completions,omitempty"`
 	Exceptions  int  `json:"exceptions,omitempty"`  // model turns that failed
@@ -90,6 +93,10 @@ type Pending struct {
 	Call  int    `json:"call"`
 	Name  string `json:"name"`
 	Class Class  `json:"class"`
+	// Attempt counts the attempts of which history knows; the first is known by its failure.
+	Attempt int   `json:"attempt,omitempty"`
+	Failed  bool  `json:"failed,omitempty"`   // the attempt failed; another is due at RetryAt
+	RetryAt int64 `json:"retry_at,omitempty"` // Unix ms
 }
 
 // Model is the open model request.
@@ -150,6 +157,22 @@ func (c *Cell) OnlyWaits() bool {
 	return !slices.ContainsFunc(c.Open, func(p Pending) bool { return p.Class != Wait })
 }
 
+// Resting reports whether nothing of the open cell is under way: every open call is a wait, or has failed and is
+// made again later.
+func (c *Cell) Resting() bool {
+	return !slices.ContainsFunc(c.Open, func(p Pending) bool { return p.Class != Wait && !p.Failed })
+}
+
+// RetryAt is when the next attempt of a failed call is due, in Unix ms; false: none has failed.
+func (c *Cell) RetryAt() (at int64, failed bool) {
+	for _, p := range c.Open {
+		if p.Failed && (!failed || p.RetryAt < at) {
+			at, failed = p.RetryAt, true
+		}
+	}
+	return at, failed
+}
+
 // find returns the index of an open call, or -1.
 func (c *Cell) find(call int) int {
 	return slices.IndexFunc(c.Open, func(p Pending) bool { return p.Call == call })
@@ -157,12 +180,25 @@ func (c *Cell) find(call int) int {
 
 // Wake is when the job must be looked at again by itself; the zero time: only when rung.
 func (j Job) Wake() time.Time {
-	switch {
-	case j.Status == Ready && j.RunAt > 0:
-		return time.UnixMilli(j.RunAt).UTC()
-	case j.Status == Started && j.Model != nil && j.Model.Failed:
-		return time.UnixMilli(j.Model.RetryAt).UTC()
-	default:
+	at := int64(0)
+	switch j.Status {
+	case Ready:
+		at = max(j.RunAt, j.NotBefore)
+	case Started, WarmingUp:
+		at = j.askAt()
+	case Suspended:
+		at, _ = j.Cell.RetryAt()
+	}
+	if at == 0 {
 		return time.Time{}
 	}
+	return time.UnixMilli(at).UTC()
+}
+
+// askAt is when the model may be asked: the next attempt is due, and its turn has come. 0: at once.
+func (j Job) askAt() int64 {
+	if j.Model != nil && j.Model.Failed {
+		return max(j.Model.RetryAt, j.NotBefore)
+	}
+	return j.NotBefore
 }

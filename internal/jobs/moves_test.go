@@ -33,6 +33,7 @@ func situations() []situation {
 	wait := jobs.CallIssued{Call: 1, Name: "sleep", Class: jobs.Wait}
 	tool := jobs.CallIssued{Call: 1, Name: "lookup", Class: jobs.Tool}
 	fault := &jobs.Fault{Message: "oops"}
+	failed := jobs.CallFailed{Call: 1, Attempt: 1, Error: fault, RetryAt: start.UnixMilli() + 1}
 	path := func(events ...jobs.Event) []jobs.Event { return events }
 	return []situation{
 		{"nothing", nil},
@@ -43,11 +44,16 @@ func situations() []situation {
 		{"warmup has failed", path(warm, block, jobs.CellEnded{State: "failed", Error: fault})},
 		{"warmup was aborted", path(warm, block, jobs.CellEnded{State: "aborted", Error: fault})},
 		{"model thinks", path(fresh, asked)},
+		{"turn is drawn", path(fresh, jobs.ModelDelayed{Turn: 1, Attempt: 1, Until: start.UnixMilli() + 1})},
 		{"retry is due", path(fresh, asked, jobs.ModelFailed{Turn: 1, Attempt: 1, Error: "503", Retryable: true})},
 		{"model gave up", path(fresh, asked, jobs.ModelFailed{Turn: 1, Attempt: 1, Error: "401"})},
 		{"code waits", path(fresh, asked, coded)},
 		{"cell runs", path(fresh, asked, coded, cell)},
 		{"cell with open tool", path(fresh, asked, coded, cell, tool)},
+		{"call failed", path(fresh, asked, coded, cell, tool, failed)},
+		{"call is made again", path(fresh, asked, coded, cell, tool, failed, jobs.CallRetried{Call: 1, Attempt: 2})},
+		{"sleeps until a call is made again", path(fresh, asked, coded, cell, tool, failed, jobs.Slept{})},
+		{"call has no attempt left", path(fresh, asked, coded, cell, tool, jobs.CallFailed{Call: 1, Attempt: 1, Error: fault, Pause: true})},
 		{"cell with open wait", path(fresh, asked, coded, cell, wait)},
 		{"cell with a set", path(fresh, asked, coded, cell, wait, jobs.CallIssued{Call: 2, Name: "event", Class: jobs.Wait},
 			jobs.WaitsJoined{Mode: temporal.First, Calls: []int{1, 2}})},
@@ -72,6 +78,10 @@ func moves(j jobs.Job) []jobs.Event {
 	if j.Cell != nil && len(j.Cell.Open) > 0 {
 		settled.Call = j.Cell.Open[0].Call
 	}
+	open := jobs.Pending{Call: call}
+	if j.Cell != nil && len(j.Cell.Open) > 0 {
+		open = j.Cell.Open[0]
+	}
 	turn := j.Turns + 1
 	if j.Model != nil {
 		attempt = j.Model.Attempt
@@ -90,6 +100,9 @@ func moves(j jobs.Job) []jobs.Event {
 		jobs.CallIssued{Call: call, Name: "lookup", Class: jobs.Tool, Args: json.RawMessage("[]")},
 		jobs.CallIssued{Call: call, Name: "sleep", Class: jobs.Wait, Args: json.RawMessage("[]")},
 		settled,
+		jobs.CallFailed{Call: open.Call, Attempt: max(open.Attempt, 1), Error: fault, RetryAt: start.UnixMilli() + 1},
+		jobs.CallFailed{Call: open.Call, Attempt: max(open.Attempt, 1), Error: fault, Pause: true},
+		jobs.CallRetried{Call: open.Call, Attempt: open.Attempt + 1},
 		jobs.WaitsJoined{Mode: temporal.First, Calls: []int{1, 2}},
 		jobs.WaitsJoined{Mode: temporal.Any, Calls: []int{1, 2}, Won: 1},
 		jobs.Console{Lines: []string{"hi"}},
@@ -98,6 +111,7 @@ func moves(j jobs.Job) []jobs.Event {
 		jobs.CellEnded{State: "failed", Error: fault},
 		jobs.CellEnded{State: "aborted", Error: fault},
 		jobs.CellEnded{State: "done", Exit: &jobs.Exit{Result: json.RawMessage("7")}},
+		jobs.ModelDelayed{Turn: turn, Attempt: next, Until: start.UnixMilli() + 1, Why: "busy"},
 		jobs.ModelRequested{Turn: turn, Attempt: next},
 		jobs.ModelReplied{Turn: turn, Code: "x"},
 		jobs.ModelReplied{Turn: turn, Bad: "no code"},
@@ -121,6 +135,8 @@ func sort(ev jobs.Event) string {
 		return ev.Kind() + " " + string(ev.Origin)
 	case jobs.CallIssued:
 		return ev.Kind() + " " + string(ev.Class)
+	case jobs.CallFailed:
+		return ev.Kind() + map[bool]string{true: " for good"}[ev.Pause]
 	case jobs.CellEnded:
 		if ev.Exit != nil {
 			return ev.Kind() + " exit"
@@ -173,6 +189,7 @@ func TestMoves(t *testing.T) {
 // TestNearMisses are events of a legal kind with one thing wrong.
 func TestNearMisses(t *testing.T) {
 	t.Parallel()
+	oops := &jobs.Fault{Message: "oops"}
 	tests := []struct {
 		situation string
 		event     jobs.Event
@@ -185,6 +202,8 @@ func TestNearMisses(t *testing.T) {
 		{"between warmup blocks", jobs.CellStarted{Cell: 2, Origin: jobs.FromWarmup, Index: 0}},
 		{"model thinks", jobs.ModelReplied{Turn: 2, Code: "x"}},
 		{"model thinks", jobs.ModelRequested{Turn: 1, Attempt: 1}},
+		{"submitted", jobs.ModelDelayed{Turn: 2, Attempt: 1, Until: 1}},
+		{"submitted", jobs.ModelDelayed{Turn: 1, Attempt: 1}},
 		{"model thinks", jobs.ModelRequested{Turn: 2, Attempt: 2}},
 		{"model thinks", jobs.ModelFailed{Turn: 1, Attempt: 2, Error: "503"}},
 		{"code waits", jobs.CellStarted{Cell: 1, Origin: jobs.FromReply, Index: 2}},
@@ -199,6 +218,18 @@ func TestNearMisses(t *testing.T) {
 		{"cell with open wait", jobs.WaitsJoined{Mode: temporal.First, Calls: []int{1}, Won: 1}},
 		{"cell with a set", jobs.WaitsJoined{Mode: temporal.Any, Calls: []int{1, 2}}},
 		{"cell with open tool", jobs.CallSettled{Call: 1}},
+		{"cell with open tool", jobs.CallFailed{Call: 2, Attempt: 1, Error: oops, RetryAt: 1}},
+		{"cell with open tool", jobs.CallFailed{Call: 1, Attempt: 2, Error: oops, RetryAt: 1}},
+		{"cell with open tool", jobs.CallFailed{Call: 1, Attempt: 1, RetryAt: 1}},
+		{"cell with open tool", jobs.CallFailed{Call: 1, Attempt: 1, Error: oops}},
+		{"cell with open tool", jobs.CallFailed{Call: 1, Attempt: 1, Error: oops, RetryAt: 1, Pause: true}},
+		{"cell with open wait", jobs.CallFailed{Call: 1, Attempt: 1, Error: oops, RetryAt: 1}},
+		{"cell with open tool", jobs.CallRetried{Call: 1, Attempt: 1}},
+		{"call failed", jobs.CallRetried{Call: 1, Attempt: 3}},
+		{"call failed", jobs.CallFailed{Call: 1, Attempt: 1, Error: oops, RetryAt: 1}},
+		{"call is made again", jobs.CallFailed{Call: 1, Attempt: 1, Error: oops, RetryAt: 1}},
+		{"call has no attempt left", jobs.Slept{}},
+		{"call has no attempt left", jobs.CallRetried{Call: 1, Attempt: 2}},
 		{"cell with open tool", jobs.CallSettled{Call: 1, Value: json.RawMessage("1"), Error: &jobs.Fault{Message: "both"}}},
 	}
 	byName := map[string]situation{}

@@ -9,8 +9,10 @@ import (
 // takes the job over after a crash decides what the dead one would have decided.
 func (j *Job) next(now time.Time) []Effect {
 	switch {
-	case j.Status == Done || j.Status == Paused || j.Status == Suspended:
+	case j.Status == Done || j.Status == Paused:
 		return []Effect{Rest{}}
+	case j.Status == Suspended:
+		return []Effect{j.sleepOn(now)}
 	case j.MustFail != "":
 		return []Effect{End{Outcome: Failed, Error: j.MustFail}}
 	case j.MustHalt != "":
@@ -36,8 +38,8 @@ func (j *Job) ask(now time.Time) []Effect {
 	switch {
 	case halt != "":
 		return []Effect{Halt{Reason: halt}}
-	case j.Model != nil && j.Model.Failed && j.Model.RetryAt > now.UnixMilli():
-		return []Effect{Rest{Until: time.UnixMilli(j.Model.RetryAt)}}
+	case j.askAt() > now.UnixMilli():
+		return []Effect{Rest{Until: j.Wake()}}
 	default:
 		return []Effect{request}
 	}

@@ -118,6 +118,12 @@ func showJob(j jobs.Job) string {
 		fmt.Fprintf(&b, " | cell %d (%s %d)", j.Cell.Number, j.Cell.Origin, j.Cell.Index)
 		for _, p := range j.Cell.Open {
 			fmt.Fprintf(&b, " %d:%s(%s)", p.Call, p.Name, p.Class)
+			if p.Attempt > 0 {
+				fmt.Fprintf(&b, "#%d", p.Attempt)
+			}
+			if p.Failed {
+				b.WriteString("!")
+			}
 		}
 		for _, s := range j.Cell.Sets {
 			fmt.Fprintf(&b, " %s%v", s.Mode, s.Calls)

@@ -150,6 +150,9 @@ func (l *life) perform(t *rapid.T, e jobs.Effect) jobs.Event {
 	case jobs.Execute, jobs.Deliver, jobs.Perform, jobs.Withdraw:
 		return l.drain(t)
 	case jobs.AskModel:
+		if rapid.IntRange(0, 3).Draw(t, "turn") == 0 {
+			return jobs.ModelDelayed{Turn: e.Turn, Attempt: e.Attempt, Until: l.now.Add(2 * time.Second).UnixMilli()}
+		}
 		return jobs.ModelRequested{Turn: e.Turn, Attempt: e.Attempt}
 	case jobs.Send:
 		return l.answer(t)
@@ -175,12 +178,19 @@ func (l *life) drain(t *rapid.T) jobs.Event {
 	}
 	if c.OnlyWaits() {
 		events = append(events, jobs.CellEnded{State: "done"}, jobs.CellEnded{State: "failed", Error: fault})
-		if len(c.Open) > 0 {
-			events = append(events, jobs.Slept{})
-		}
 	}
+	if len(c.Open) > 0 && c.Resting() {
+		events = append(events, jobs.Slept{})
+	}
+	retry := l.now.Add(2 * time.Second).UnixMilli()
 	for _, p := range c.Open {
-		if p.Class == jobs.Tool {
+		switch {
+		case p.Class == jobs.Wait:
+		case p.Failed && p.RetryAt <= l.now.UnixMilli() && l.job.MustHalt == "":
+			return jobs.CallRetried{Call: p.Call, Name: p.Name, Attempt: p.Attempt + 1}
+		case !p.Failed:
+			events = append(events, jobs.CallFailed{Call: p.Call, Name: p.Name, Attempt: max(p.Attempt, 1), Error: fault, RetryAt: retry},
+				jobs.CallFailed{Call: p.Call, Name: p.Name, Attempt: max(p.Attempt, 1), Error: fault, Pause: true})
 			events = append(events, jobs.CallSettled{Call: p.Call, Name: p.Name, Value: json.RawMessage("null")})
 		}
 	}
@@ -193,6 +203,9 @@ func (l *life) drain(t *rapid.T) jobs.Event {
 	if len(free) > 1 {
 		mode := rapid.SampledFrom([]temporal.Mode{temporal.First, temporal.Any}).Draw(t, "mode")
 		events = append(events, jobs.WaitsJoined{Mode: mode, Calls: free}, jobs.WaitsJoined{Mode: mode, Calls: free[:2]})
+	}
+	if l.job.Status == jobs.Suspended {
+		t.Fatalf("nothing is due, and the sleeping cell is to run: %s", showJob(l.job))
 	}
 	return rapid.SampledFrom(events).Draw(t, "drain")
 }
@@ -264,7 +277,7 @@ func (l *life) codeComesFirst(t *rapid.T) {
 // again applies the last event once more, as a confused worker might.
 func (l *life) again(t *rapid.T) {
 	switch l.last.(type) {
-	case jobs.Claimed, jobs.TakenOver, jobs.Console, jobs.MessageReceived, jobs.ValueDiscarded, jobs.WaitsJoined:
+	case jobs.Claimed, jobs.TakenOver, jobs.Console, jobs.MessageReceived, jobs.ValueDiscarded, jobs.WaitsJoined, jobs.ModelDelayed:
 		return // these may come twice, and what has joined already changes nothing
 	}
 	if _, _, err := jobs.Step(l.job, l.last, l.now); err == nil {
@@ -285,6 +298,11 @@ func (l *life) rescue(t *rapid.T) {
 		l.must(t, jobs.Claimed{})
 		switch e := l.effects[0].(type) {
 		case jobs.Execute:
+			for _, p := range l.job.Cell.Open {
+				if p.Failed {
+					l.must(t, jobs.CallRetried{Call: p.Call, Name: p.Name, Attempt: p.Attempt + 1})
+				}
+			}
 			l.must(t, jobs.CellEnded{State: "done", Exit: &jobs.Exit{}})
 		case jobs.AskModel:
 			l.must(t, jobs.ModelRequested{Turn: e.Turn, Attempt: e.Attempt})
@@ -292,6 +310,9 @@ func (l *life) rescue(t *rapid.T) {
 		case jobs.Rest:
 			if l.job.Status == jobs.Suspended {
 				p := l.job.Cell.Open[0]
+				if p.Failed {
+					t.Fatalf("its attempt is due, and it rests: %s", showJob(l.job))
+				}
 				l.must(t, jobs.CallSettled{Call: p.Call, Value: json.RawMessage("1")})
 				continue
 			}

@@ -51,12 +51,18 @@ func (j *Job) apply(ev Event, now time.Time) ([]Effect, string) {
 		return j.waitsJoined(ev)
 	case CallSettled:
 		return j.callSettled(ev)
+	case CallFailed:
+		return j.callFailed(ev, now)
+	case CallRetried:
+		return j.callRetried(ev)
 	case Console:
 		return nil, j.needRunningCell()
 	case Slept:
 		return j.slept()
 	case CellEnded:
 		return j.cellEnded(ev, now)
+	case ModelDelayed:
+		return j.modelDelayed(ev, now)
 	case ModelRequested:
 		return j.modelRequested(ev)
 	case ModelReplied:
@@ -150,11 +156,14 @@ func (j *Job) slept() ([]Effect, string) {
 	if why := j.needRunningCell(); why != "" {
 		return nil, why
 	}
-	if len(j.Cell.Open) == 0 || !j.Cell.OnlyWaits() {
-		return nil, "only a cell whose open calls are all waits can sleep"
+	if len(j.Cell.Open) == 0 || !j.Cell.Resting() {
+		return nil, "only a cell whose open calls are all waits, or have failed and are made again later, can sleep"
+	}
+	if j.MustHalt != "" {
+		return nil, "the job has to stop"
 	}
 	j.Status = Suspended
-	return []Effect{Rest{}}, ""
+	return []Effect{j.rest()}, ""
 }
 
 // cellEnded closes the open cell. A cell that sleeps or is paused has no VM: it can only be aborted, and a
@@ -215,25 +224,10 @@ func (j *Job) answered(ev CellEnded) {
 }
 
 func (j *Job) modelRequested(ev ModelRequested) ([]Effect, string) {
-	if why := j.needIdle(); why != "" {
+	if why := j.needTurn(ev.Turn, ev.Attempt); why != "" {
 		return nil, why
 	}
-	switch {
-	case j.Code:
-		return nil, "the last reply's code has not run"
-	case j.Warm < j.Blocks:
-		return nil, "warmup blocks are left"
-	case j.Exit && j.Unread == 0:
-		return nil, "exit has run and every message was shown"
-	}
-	want, halt := j.request()
-	switch {
-	case halt != "":
-		return nil, halt
-	case ev.Turn != want.Turn || ev.Attempt != want.Attempt:
-		return nil, fmt.Sprintf("expected turn %d attempt %d, got turn %d attempt %d", want.Turn, want.Attempt, ev.Turn, ev.Attempt)
-	}
-	j.Status, j.Unread, j.Exit, j.Result = Started, 0, false, nil
+	j.Status, j.Unread, j.Exit, j.Result, j.NotBefore = Started, 0, false, nil, 0
 	j.Model = &Model{Turn: ev.Turn, Attempt: ev.Attempt}
 	return []Effect{Send{}}, ""
 }
@@ -300,7 +294,8 @@ func (j *Job) resumed(now time.Time) ([]Effect, string) {
 		return nil, "only paused, failed and cancelled jobs can be resumed"
 	}
 	j.grant()
-	j.Status, j.Model, j.Reason = j.running(), nil, ""
+	j.forgive()
+	j.Status, j.Model, j.Reason, j.NotBefore = j.running(), nil, "", 0
 	return j.next(now), ""
 }
 
@@ -314,7 +309,7 @@ func (j *Job) finished(ev Finished) ([]Effect, string) {
 		return nil, "only a running job succeeds, after exit and with no message left to show"
 	}
 	j.Status, j.Outcome, j.Result, j.Error = Done, ev.Outcome, ev.Result, ev.Error
-	j.Cell, j.Model, j.Code, j.Exit, j.Reason = nil, nil, false, false, ""
+	j.Cell, j.Model, j.Code, j.Exit, j.Reason, j.NotBefore = nil, nil, false, false, "", 0
 	j.MustHalt, j.MustFail = "", ""
 	return []Effect{Rest{}}, ""
 }

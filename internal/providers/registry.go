@@ -10,6 +10,7 @@ import (
 type Registry struct {
 	byName   map[string]Provider
 	fallback string
+	rates    map[string]Rate
 }
 
 // NewRegistry takes the providers by name; names are case-insensitive. fallback is the name used when an

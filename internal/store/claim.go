@@ -27,10 +27,14 @@ func (s *Store) Claim(ctx context.Context, job jobs.ID, worker uuid.UUID, held b
 	case !op.found:
 		return jobs.Record{}, false, wrap(pgx.ErrNoRows, "claim job %s", job)
 	case !op.claimed:
+		if op.limited { // parked, perhaps while another was called
+			s.bell.Rang()
+		}
 		return jobs.Record{}, false, nil
 	case op.record.Epoch != op.epoch || op.record.Owner != worker:
 		return jobs.Record{}, false, fmt.Errorf("store: load job %s: %w", job, jobs.ErrFenced)
 	}
+	op.record.Limited = op.limited
 	if op.previous != nil {
 		op.record.Previous = *op.previous
 	}
@@ -44,6 +48,7 @@ type claimOp struct {
 	held   bool
 
 	found, claimed bool
+	limited        bool
 	epoch          int64
 	previous       *uuid.UUID
 	record         jobs.Record
@@ -80,14 +85,14 @@ func (s *Store) claim(ctx context.Context, ops []*claimOp) error {
 	}
 	b := &pgx.Batch{}
 	// By hand: sqlc does not know the columns of a function's result.
-	b.Queue("select job, claimed, epoch, previous from statek.claim_jobs($1, $2, $3)", ids, held, ops[0].worker).Query(func(rows pgx.Rows) error {
+	b.Queue("select job, claimed, epoch, previous, limited from statek.claim_jobs($1, $2, $3)", ids, held, ops[0].worker).Query(func(rows pgx.Rows) error {
 		var job jobs.ID
-		var claimed bool
+		var claimed, limited bool
 		var epoch int64
 		var previous *uuid.UUID
-		_, err := pgx.ForEachRow(rows, []any{&job, &claimed, &epoch, &previous}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&job, &claimed, &epoch, &previous, &limited}, func() error {
 			op := byID[job]
-			op.found, op.claimed, op.epoch, op.previous = true, claimed, epoch, previous
+			op.found, op.claimed, op.epoch, op.previous, op.limited = true, claimed, epoch, previous, limited
 			return nil
 		})
 		return err

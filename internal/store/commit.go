@@ -139,7 +139,7 @@ func (s *Store) queue(b *pgx.Batch, list ...*commitOp) error {
 			}
 		}
 		for _, u := range c.Usage {
-			b.Queue(db.UsageInsert, c.Job, u.Seq, u.At, text(u.Provider), text(u.Model), u.Input, u.Cached, u.Output, u.Cost)
+			b.Queue(db.UsageInsert, c.Job, u.Seq, u.At, text(u.Provider), text(u.Model), u.Input, u.Cached, u.Output, u.Cost, u.Attempts)
 		}
 		for _, w := range c.Withdraw {
 			s.Waits.QueueWithdraw(b, c.Job, w)
@@ -147,6 +147,9 @@ func (s *Store) queue(b *pgx.Batch, list ...*commitOp) error {
 		s.Waits.QueueRegister(b, c.Job, c.Waits...)
 		for _, set := range c.Sets {
 			s.Waits.QueueJoin(b, c.Job, set)
+		}
+		if n := repeats(c.Entries); n > 0 {
+			b.Queue(db.CounterAdd, wastedReplies, n, "job "+c.Job.String())
 		}
 	}
 	return nil

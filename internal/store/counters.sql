@@ -11,3 +11,7 @@ where name = $1;
 -- name: WaitAlarms :one
 select statek.watch_failed()::bigint as failed_marks,
   coalesce((select c.n from statek.counters c where c.name = 'sweep_caught'), 0)::bigint as caught;
+
+-- name: AttemptCounts :one
+select coalesce((select c.n from statek.counters c where c.name = 'wasted_replies'), 0)::bigint as wasted,
+  coalesce((select sum(u.attempts - 1) from statek.usage u where u.attempts > 1), 0)::bigint as retries;

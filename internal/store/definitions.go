@@ -118,6 +118,8 @@ type Put struct {
 	Definition any
 	// Watches are installed with a temporal.
 	Watches []temporal.Watch
+	// Concurrency is how many jobs of an agent run at once; 0: any number.
+	Concurrency int
 }
 
 // PutResult says what became of a Put.
@@ -148,6 +150,15 @@ func (s *Store) PutDefinitions(ctx context.Context, prefix string, puts []Put) (
 			for _, w := range p.Watches {
 				if _, err := tx.Exec(ctx, "select statek.watch($1::regclass, nullif($2, ''))", w.Relation, w.Column); err != nil {
 					return fmt.Errorf("%s %s: watch %s: %w", p.Kind, p.Name, w.Relation, err)
+				}
+			}
+			if p.Kind == "agent" {
+				limit := db.LimitSetParams{Prefix: prefix, Role: &p.Name}
+				if most := int32(p.Concurrency); most > 0 {
+					limit.Most = &most
+				}
+				if _, err := q.LimitSet(ctx, limit); err != nil {
+					return fmt.Errorf("agent %s: limit it: %w", p.Name, err)
 				}
 			}
 			results[i] = r

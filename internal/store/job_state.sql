@@ -28,11 +28,12 @@ join statek.job_state s on s.job_id = j.id
 cross join statek.catalog c
 where j.id = any(sqlc.arg(jobs)::uuid[]);
 
--- Rings the jobs whose own timer has come.
+-- Rings the jobs whose own timer has come. A job that sleeps until a call's next attempt has no other sign of its work,
+-- should this ring be lost: its timer goes off again until its owner's commit sets it anew.
 -- name: JobsWakeDue :one
 with woken as (
   update statek.job_state
-  set wake_at = null
+  set wake_at = case when status = 'SUSPENDED' then statek.now() + interval '10 seconds' end
   where job_id = any(array(
     select job_id from statek.job_state
     where wake_at <= statek.now()

@@ -9,7 +9,9 @@ select id from statek.jobs
 where prefix = sqlc.arg(prefix)::text and role = $1 and open_key = $2;
 
 -- name: JobRead :one
-select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome, s.blocked_on, s.blocked_why, j.result, j.error,
+select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
+  coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, j.result, j.error,
   j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
 from statek.jobs j
 join statek.job_state s on s.job_id = j.id
@@ -17,7 +19,9 @@ where j.id = $1;
 
 -- Newest first: ids are UUIDv7, so the cursor is the last id.
 -- name: JobsList :many
-select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome, s.blocked_on, s.blocked_why, j.result, j.error,
+select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
+  coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, j.result, j.error,
   j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
 from statek.jobs j
 join statek.job_state s on s.job_id = j.id
@@ -25,7 +29,7 @@ where (sqlc.narg(before)::uuid is null or j.id < sqlc.narg(before)::uuid)
   and (sqlc.narg(prefix)::text is null or statek.covers(sqlc.narg(prefix)::text, j.prefix))
   and (sqlc.narg(role)::text is null or j.role = sqlc.narg(role)::text)
   and (sqlc.narg(status)::text is null or s.status = sqlc.narg(status)::text)
-  and (sqlc.narg(blocked_on)::text is null or s.blocked_on = sqlc.narg(blocked_on)::text)
+  and (sqlc.narg(blocked_on)::text is null or case when s.parked_on is null then s.blocked_on else 'place' end = sqlc.narg(blocked_on)::text)
   and (sqlc.narg(tag)::text is null or j.tags @> array[sqlc.narg(tag)::text])
   and (sqlc.narg(source)::text is null or j.source = sqlc.narg(source)::text)
   and (sqlc.narg(created_after)::timestamptz is null or j.created_at >= sqlc.narg(created_after)::timestamptz)

@@ -80,6 +80,9 @@ func (s *Store) WakeDue(ctx context.Context, limit int) (int, error) {
 // TakeOver frees and rings every job of workers that are dead or gone.
 func (s *Store) TakeOver(ctx context.Context) (int, error) {
 	row, err := s.q.JobsTakeOver(ctx)
+	if err == nil && row.Jobs > 0 {
+		_, err = s.SweepSeats(ctx)
+	}
 	return s.rangAll(row.Jobs, wrap(err, "take over jobs"))
 }
 
@@ -89,10 +92,13 @@ const strayMail = 1000
 // RingStray rings jobs that have work, no owner and, it seems, no doorbell. Of a full mailbox it looks at a page each time.
 func (s *Store) RingStray(ctx context.Context, limit int) (int, error) {
 	row, err := s.q.JobsStray(ctx, db.JobsStrayParams{After: s.strayMail.Load(), MaxMail: strayMail, MaxJobs: int32(limit)})
-	if err == nil {
-		s.strayMail.Store(row.Reached)
+	if err != nil {
+		return 0, wrap(err, "ring stray jobs")
 	}
-	return s.rangAll(row.Jobs, wrap(err, "ring stray jobs"))
+	s.strayMail.Store(row.Reached)
+	called, err := s.SweepSeats(ctx)
+	n, _ := s.rangAll(row.Jobs, nil)
+	return n + called, err
 }
 
 // rangAll tells the bell about a statement that rang n jobs.

@@ -244,6 +244,9 @@ func (s *Session) Release(ctx context.Context, h jobs.Hold) (released bool, err 
 	return released && err == nil, err
 }
 
+// Vacate implements engine.Jobs; there are no limits.
+func (s *Session) Vacate(context.Context, jobs.ID) error { return nil }
+
 // ClearRung implements engine.Jobs.
 func (s *Session) ClearRung(ctx context.Context, h jobs.Hold) error {
 	return s.do(ctx, Txn{Name: "clear", Job: h.Job}, func() error {

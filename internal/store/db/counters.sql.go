@@ -10,6 +10,23 @@ import (
 	"time"
 )
 
+const AttemptCounts = `-- name: AttemptCounts :one
+select coalesce((select c.n from statek.counters c where c.name = 'wasted_replies'), 0)::bigint as wasted,
+  coalesce((select sum(u.attempts - 1) from statek.usage u where u.attempts > 1), 0)::bigint as retries
+`
+
+type AttemptCountsRow struct {
+	Wasted  int64
+	Retries int64
+}
+
+func (q *Queries) AttemptCounts(ctx context.Context) (AttemptCountsRow, error) {
+	row := q.db.QueryRow(ctx, AttemptCounts)
+	var i AttemptCountsRow
+	err := row.Scan(&i.Wasted, &i.Retries)
+	return i, err
+}
+
 const CounterAdd = `-- name: CounterAdd :exec
 insert into statek.counters as c (name, n, note)
 values ($1, $2, $3::text)

@@ -159,7 +159,7 @@ func (q *Queries) JobsLoad(ctx context.Context, jobs []uuid.UUID) ([]JobsLoadRow
 const JobsWakeDue = `-- name: JobsWakeDue :one
 with woken as (
   update statek.job_state
-  set wake_at = null
+  set wake_at = case when status = 'SUSPENDED' then statek.now() + interval '10 seconds' end
   where job_id = any(array(
     select job_id from statek.job_state
     where wake_at <= statek.now()
@@ -176,7 +176,8 @@ type JobsWakeDueRow struct {
 	Nothing bool
 }
 
-// Rings the jobs whose own timer has come.
+// Rings the jobs whose own timer has come. A job that sleeps until a call's next attempt has no other sign of its work,
+// should this ring be lost: its timer goes off again until its owner's commit sets it anew.
 func (q *Queries) JobsWakeDue(ctx context.Context, maxJobs int32) (JobsWakeDueRow, error) {
 	row := q.db.QueryRow(ctx, JobsWakeDue, maxJobs)
 	var i JobsWakeDueRow

@@ -84,7 +84,9 @@ func (q *Queries) JobInsert(ctx context.Context, arg JobInsertParams) (uuid.UUID
 }
 
 const JobRead = `-- name: JobRead :one
-select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome, s.blocked_on, s.blocked_why, j.result, j.error,
+select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
+  coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, j.result, j.error,
   j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
 from statek.jobs j
 join statek.job_state s on s.job_id = j.id
@@ -98,8 +100,8 @@ type JobReadRow struct {
 	AgentVersion int32
 	Status       string
 	Outcome      *string
-	BlockedOn    *string
-	BlockedWhy   *string
+	BlockedOn    string
+	BlockedWhy   string
 	Result       []byte
 	Error        *string
 	Source       string
@@ -160,7 +162,9 @@ func (q *Queries) JobStatus(ctx context.Context, jobID uuid.UUID) (JobStatusRow,
 }
 
 const JobsList = `-- name: JobsList :many
-select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome, s.blocked_on, s.blocked_why, j.result, j.error,
+select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
+  coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, j.result, j.error,
   j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
 from statek.jobs j
 join statek.job_state s on s.job_id = j.id
@@ -168,7 +172,7 @@ where ($1::uuid is null or j.id < $1::uuid)
   and ($2::text is null or statek.covers($2::text, j.prefix))
   and ($3::text is null or j.role = $3::text)
   and ($4::text is null or s.status = $4::text)
-  and ($5::text is null or s.blocked_on = $5::text)
+  and ($5::text is null or case when s.parked_on is null then s.blocked_on else 'place' end = $5::text)
   and ($6::text is null or j.tags @> array[$6::text])
   and ($7::text is null or j.source = $7::text)
   and ($8::timestamptz is null or j.created_at >= $8::timestamptz)
@@ -197,8 +201,8 @@ type JobsListRow struct {
 	AgentVersion int32
 	Status       string
 	Outcome      *string
-	BlockedOn    *string
-	BlockedWhy   *string
+	BlockedOn    string
+	BlockedWhy   string
 	Result       []byte
 	Error        *string
 	Source       string

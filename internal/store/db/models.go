@@ -77,21 +77,18 @@ type StatekApprovalOverview struct {
 	Ended     *time.Time
 }
 
-// Jobs that wait for something, and for how long. statek.explain(id) says more about one.
 type StatekBlockedJob struct {
 	ID         uuid.UUID
 	Prefix     string
 	Agent      string
 	Status     string
-	BlockedOn  *string
-	BlockedWhy *string
+	BlockedOn  string
+	BlockedWhy interface{}
 	Since      time.Time
 	Age        int32
-	// When it wakes by itself: a sleep's end, a timeout or the next attempt; null: never.
-	Wakes interface{}
-	Waits int64
-	// What went wrong when the conditions of its waits were last looked at.
-	LastError []byte
+	Wakes      interface{}
+	Waits      int64
+	LastError  []byte
 }
 
 type StatekCatalog struct {
@@ -99,7 +96,7 @@ type StatekCatalog struct {
 	Generation int64
 }
 
-// sweep_caught: waits whose wake-up was lost, and which the safety sweep served. It must be 0.
+// sweep_caught: waits whose wake-up was lost, and which the safety sweep served. It must be 0. wasted_replies: model requests that were repeated because an interruption had lost the answer.
 type StatekCounter struct {
 	Name string
 	N    int64
@@ -178,41 +175,34 @@ type StatekJob struct {
 	Error        *string
 }
 
-// One row per job: where it is, what it waits for, what came out.
 type StatekJobOverview struct {
-	ID      uuid.UUID
-	Prefix  string
-	Agent   string
-	Version int32
-	Status  string
-	Outcome *string
-	// What it waits for in a word: the name of a wait, retry, operator …
-	BlockedOn *string
-	// The same as a sentence.
-	BlockedWhy *string
-	Created    time.Time
-	Changed    time.Time
-	Finished   *time.Time
-	WakeAt     *time.Time
-	// Pieces of code started so far.
-	Cells interface{}
-	// Replies of the model so far.
+	ID          uuid.UUID
+	Prefix      string
+	Agent       string
+	Version     int32
+	Status      string
+	Outcome     *string
+	BlockedOn   string
+	BlockedWhy  interface{}
+	Created     time.Time
+	Changed     time.Time
+	Finished    *time.Time
+	WakeAt      *time.Time
+	Cells       interface{}
 	Turns       interface{}
 	Completions interface{}
-	// Rows in its mailbox that it has not taken in.
-	Mail     int64
-	Error    *string
-	Result   json.RawMessage
-	Tags     []string
-	Source   string
-	Locale   string
-	Key      *string
-	Priority int16
-	Parent   *uuid.UUID
-	ParkedOn *string
-	// The worker process that holds it; null: none.
-	Worker     *uuid.UUID
-	WorkerHost interface{}
+	Mail        int64
+	Error       *string
+	Result      json.RawMessage
+	Tags        []string
+	Source      string
+	Locale      string
+	Key         *string
+	Priority    int16
+	Parent      *uuid.UUID
+	ParkedOn    *string
+	Worker      *uuid.UUID
+	WorkerHost  interface{}
 }
 
 type StatekJobState struct {
@@ -241,6 +231,14 @@ type StatekJobTimeline struct {
 	Kind  string
 	Cell  int32
 	Call  int32
+}
+
+// How many jobs run at once. statek.set_prefix_limit and the CONCURRENCY line of agents write it.
+type StatekLimit struct {
+	Key    string
+	Prefix string
+	Role   *string
+	Most   int32
 }
 
 type StatekMailbox struct {
@@ -312,6 +310,15 @@ type StatekObjectVersion struct {
 	UpdatedBy  string
 }
 
+type StatekParked struct {
+	JobID    uuid.UUID
+	Key      string
+	Prefix   string
+	Priority int16
+	Since    time.Time
+	CalledAt *time.Time
+}
+
 type StatekPrefix struct {
 	Path      string
 	CreatedAt time.Time
@@ -328,12 +335,27 @@ type StatekPruning struct {
 	Removed  int64
 }
 
+// Turns that workers have drawn with model providers; X_RPM and X_TPM set the rates.
+type StatekRate struct {
+	Provider   string
+	Rpm        int32
+	Tpm        int32
+	RequestsAt time.Time
+	TokensAt   time.Time
+}
+
 // How long ended jobs are kept; null: for ever. Set with statek.set_retention, read with statek.retention_at.
 type StatekRetention struct {
 	Prefix    string
 	Outcome   string
 	Keep      pgtype.Interval
 	ChangedAt time.Time
+}
+
+type StatekSeat struct {
+	Key    string
+	JobID  uuid.UUID
+	Prefix string
 }
 
 type StatekTemporal struct {
@@ -356,6 +378,12 @@ type StatekTool struct {
 	CreatedAt  time.Time
 }
 
+type StatekTurn struct {
+	Key    string
+	Prefix string
+	At     time.Time
+}
+
 type StatekUsage struct {
 	JobID        uuid.UUID
 	Seq          int64
@@ -366,6 +394,8 @@ type StatekUsage struct {
 	CachedTokens int64
 	OutputTokens int64
 	Cost         pgtype.Numeric
+	// Which attempt of the request was answered: all before it failed or were interrupted.
+	Attempts int32
 }
 
 type StatekUsageDefault struct {

@@ -13,8 +13,8 @@ import (
 )
 
 const UsageInsert = `-- name: UsageInsert :exec
-insert into statek.usage (job_id, seq, at, provider, model, input_tokens, cached_tokens, output_tokens, cost)
-values ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::text, '')::numeric)
+insert into statek.usage (job_id, seq, at, provider, model, input_tokens, cached_tokens, output_tokens, cost, attempts)
+values ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::text, '')::numeric, $10::integer)
 `
 
 type UsageInsertParams struct {
@@ -27,6 +27,7 @@ type UsageInsertParams struct {
 	CachedTokens int64
 	OutputTokens int64
 	Cost         string
+	Attempts     int32
 }
 
 func (q *Queries) UsageInsert(ctx context.Context, arg UsageInsertParams) error {
@@ -40,6 +41,7 @@ func (q *Queries) UsageInsert(ctx context.Context, arg UsageInsertParams) error 
 		arg.CachedTokens,
 		arg.OutputTokens,
 		arg.Cost,
+		arg.Attempts,
 	)
 	return err
 }

@@ -1,0 +1,2 @@
+drop function statek.draw(text, integer, integer, integer, integer);
+drop table statek.rates;
