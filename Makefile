@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test short race fuzz bench bench-peers bench-check plans storm build gen gen-check fmt fmt-check vet lint check up down clean
+.PHONY: help demo test short race fuzz bench bench-peers bench-check plans storm sim build gen gen-check fmt fmt-check vet lint check up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ plans: ## explain every query and count scans at PLENTY (10000000) rows of histo
 storm: ## 10,000 tasks for 256 waiting jobs, while workers are killed and listeners cut off (STATEK_STORM_TASKS, STATEK_STORM_SEED)
 	@./scripts/need-postgres.sh
 	STATEK_STORM_TASKS=$${STATEK_STORM_TASKS:-10000} go test $(TESTFLAGS) -run '^TestClaimsInAStorm$$' -count 1 -v ./e2e
+
+sim: ## simulate SEEDS (100000) worlds from SIM_FROM (0) on; one in which a rule is broken goes to internal/sim/testdata/seeds
+	SEEDS=$${SEEDS:-100000} go test ./internal/sim -run '^TestSimulation$$' -count 1 -timeout 24h -v
 
 build: ## build static binaries: bin/statek-api, bin/statek-worker, bin/statek
 	$(STATIC) -o bin/statek-api ./cmd/api

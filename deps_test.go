@@ -54,6 +54,7 @@ var arrows = []arrow{
 		"internal/agents", "internal/jobs", "internal/objects", "internal/sqldef", "internal/store/db", "internal/temporal", "migrations",
 	}, "rows to types of the core and back; it never decides, so never imports the engine"},
 	{"internal/store/db", nil, "generated"},
+	{"internal/store/storetest", []string{"internal/agents", "internal/engine", "internal/jobs", "internal/sqldef", "internal/temporal"}, "tests any store of the engine's interfaces"},
 	{"internal/queue", []string{"internal/jobs"}, "doorbells carry an id"},
 	{"internal/config", nil, "flags and environment to structs"},
 	{"internal/devdb", nil, "finds or starts a PostgreSQL server; knows nothing of ours"},
@@ -94,7 +95,7 @@ var homes = map[string][]string{
 	"github.com/dbos-inc/dbos-transact-golang":    {"bench"},
 	"go.temporal.io/sdk":                          {"bench/temporal"},
 	"go.temporal.io/server":                       {"bench/temporal"},
-	"github.com/google/go-cmp":                    {"internal/providers/providertest", "internal/jsvm/jsvmtest"},
+	"github.com/google/go-cmp":                    {"internal/providers/providertest", "internal/jsvm/jsvmtest", "internal/store/storetest"},
 	"go.uber.org/goleak":                          {"internal/pgtest"},
 
 	"github.com/landlock-lsm/go-landlock":           {"internal/jsvm/lockdown"},
@@ -184,7 +185,7 @@ func ruleFor(dir string) (arrow, bool) {
 
 // testOnly reports whether a package exists for tests.
 func testOnly(dir string) bool {
-	return strings.HasSuffix(path.Base(dir), "test") || dir == "internal/sim"
+	return strings.HasSuffix(path.Base(dir), "test") || below(dir, "internal/sim")
 }
 
 // below reports whether a path is a folder or something in it.

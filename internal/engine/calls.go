@@ -241,6 +241,10 @@ func (d *drive) transact(p jobs.Pending, do func(settle settling) error) result 
 // commit has ended, so that commit order is the order of events.
 func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
 	d.mu.Lock()
+	if d.lost != nil {
+		defer d.mu.Unlock()
+		return jobs.Commit{}, nil, d.lost
+	}
 	job, entries, log, ready := d.job, len(d.buffer.Entries), len(d.log), len(d.ready)
 	if _, err := d.applyLocked(d.settled(p, value, f)); err != nil {
 		d.mu.Unlock()
@@ -248,8 +252,7 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault)
 	}
 	ended := func(err error) {
 		defer d.mu.Unlock()
-		if err == nil {
-			d.emptied()
+		if d.committed(err) == nil {
 			return
 		}
 		d.job, d.buffer.Entries = job, d.buffer.Entries[:entries]

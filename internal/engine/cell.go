@@ -203,18 +203,14 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 		return d.sleep(ctx, hash)
 	}
 	d.idle()
+	if res, ok := poll(d.results); ok {
+		err := d.take(res)
+		return d.takeReady(), false, err
+	}
 	select {
 	case res := <-d.results:
-		d.inflight--
-		if res.err != nil {
-			return nil, false, res.err
-		}
-		if res.settled != nil {
-			if _, err := d.apply(*res.settled); err != nil {
-				return nil, false, err
-			}
-		}
-		return d.takeReady(), false, nil
+		err := d.take(res)
+		return d.takeReady(), false, err
 	case <-d.rung:
 		if err := d.clearRungAndRead(ctx); err != nil {
 			return nil, false, err
@@ -226,6 +222,16 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	case <-ctx.Done():
 		return nil, false, context.Cause(ctx)
 	}
+}
+
+// take applies the result of a performed call.
+func (d *drive) take(res result) error {
+	d.inflight--
+	if res.err != nil || res.settled == nil {
+		return res.err
+	}
+	_, err := d.apply(*res.settled)
+	return err
 }
 
 func (r *run) takeReady() *jobs.CallSettled {
@@ -242,7 +248,7 @@ func (r *run) takeReady() *jobs.CallSettled {
 // sleep puts the job to rest: only waits are open. New waits are looked at once before it is given up.
 func (d *drive) sleep(ctx context.Context, hash string) (*jobs.CallSettled, bool, error) {
 	d.mu.Lock()
-	waits := slices.Clone(d.buffer.Waits)
+	waits := slices.Concat(d.untried, d.buffer.Waits) // a tool of the same drain may have registered them with its commit
 	on := openNames(d.job.Cell)
 	why := d.describe(d.job.Cell)
 	asleep := d.job.Status == jobs.Suspended
@@ -258,6 +264,7 @@ func (d *drive) sleep(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	if err != nil || released {
 		return nil, released, err
 	}
+	d.untried = nil
 	if mayBeReady {
 		if err := d.Waits.TryNow(ctx, waits...); err != nil {
 			d.complain(ctx, "looking at new waits failed; the next tick does it", d.rec.Job, err)

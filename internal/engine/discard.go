@@ -111,11 +111,10 @@ func (r *run) giveBack(ctx context.Context) error {
 func (r *run) identify(ctx context.Context, d *temporal.Discard) error {
 	r.mu.Lock()
 	log := r.log
-	if c := r.job.Cell; c == nil || c.Number != d.Cell {
-		log = nil
-	}
+	c := r.job.Cell
+	whole := c != nil && c.Number == d.Cell && r.logged() // else it holds no more than what this run has applied
 	r.mu.Unlock()
-	if log == nil {
+	if !whole {
 		var err error
 		if log, err = r.Jobs.CellHistory(ctx, r.rec.Job, d.Cell, 0); err != nil {
 			return err
@@ -156,6 +155,10 @@ func (r *run) recordDiscards(list []discard, outcomes []string) error {
 // commitDiscards hands out the buffer with the records as a commit. The lock is held until it has ended.
 func (r *run) commitDiscards(list []discard, outcomes []string) (jobs.Commit, func(error), error) {
 	r.mu.Lock()
+	if r.lost != nil {
+		defer r.mu.Unlock()
+		return jobs.Commit{}, nil, r.lost
+	}
 	job, buffer, log, discards := r.job, r.buffer, len(r.log), r.discards
 	undo := func() {
 		for _, d := range list {
@@ -170,11 +173,9 @@ func (r *run) commitDiscards(list []discard, outcomes []string) (jobs.Commit, fu
 	}
 	ended := func(err error) {
 		defer r.mu.Unlock()
-		if err != nil {
+		if r.committed(err) != nil {
 			undo()
-			return
 		}
-		r.emptied()
 	}
 	return r.takeLocked(), ended, nil
 }

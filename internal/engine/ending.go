@@ -39,16 +39,16 @@ func (d *drive) end(ctx context.Context, step jsvm.Step) ([]jobs.Effect, error) 
 // settleRest records the results of calls that the cell has not waited for.
 func (d *drive) settleRest(ctx context.Context) error {
 	for d.inflight > 0 {
+		if res, ok := poll(d.results); ok {
+			if err := d.take(res); err != nil {
+				return err
+			}
+			continue
+		}
 		select {
 		case res := <-d.results:
-			d.inflight--
-			if res.err != nil {
-				return res.err
-			}
-			if res.settled != nil {
-				if _, err := d.apply(*res.settled); err != nil {
-					return err
-				}
+			if err := d.take(res); err != nil {
+				return err
 			}
 		case <-d.rung:
 			if err := d.clearRungAndRead(ctx); err != nil {

@@ -111,7 +111,7 @@ type Engine struct {
 	places chan struct{}
 	cache  catalogs
 
-	desks    [256]sync.Mutex // by a byte of the job's id
+	desks    [256]turn // by a byte of the job's id
 	mu       sync.Mutex
 	running  map[jobs.ID]*run
 	stopping context.Context // ended: hand over at the next good moment
@@ -136,10 +136,14 @@ func New(cfg Config, stopping context.Context) *Engine {
 	if cfg.Near == nil {
 		cfg.Near = func(time.Time) {}
 	}
-	return &Engine{
+	e := &Engine{
 		Config: cfg, slots: make(chan struct{}, cfg.ToolSlots), places: make(chan struct{}, cfg.Places),
 		running: map[jobs.ID]*run{}, stopping: stopping,
 	}
+	for i := range e.desks {
+		e.desks[i] = newTurn()
+	}
+	return e
 }
 
 // Advance answers a doorbell: it drives the job until it sleeps or ends, or does nothing when somebody has it.
@@ -185,7 +189,7 @@ func (e *Engine) admit(ctx context.Context, job jobs.ID) (idle func(), ok bool) 
 // take claims the job and puts its run into the table; nil when somebody has it. Doorbells of one job take
 // turns here: two claims of the same worker would fence each other. expel ends the run should it lose the job.
 func (e *Engine) take(ctx context.Context, job jobs.ID, expel func()) *run {
-	desk := &e.desks[job[len(job)-1]]
+	desk := e.desks[job[len(job)-1]]
 	desk.Lock()
 	defer desk.Unlock()
 	old := e.held(job)

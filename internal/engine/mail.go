@@ -34,7 +34,16 @@ func (r *run) openAll(ctx context.Context, mail []jobs.Mail) error {
 	return r.openLocked(ctx, mail)
 }
 
+// openLocked applies the rows in their order; then again what was left for the cell, before something later ended it or
+// its message().
 func (r *run) openLocked(ctx context.Context, mail []jobs.Mail) error {
+	if err := r.openEach(ctx, mail); err != nil || !r.kept {
+		return err
+	}
+	return r.openEach(ctx, mail)
+}
+
+func (r *run) openEach(ctx context.Context, mail []jobs.Mail) error {
 	r.kept = false
 	for _, m := range mail {
 		if r.pocket[m.ID] || r.isDiscarded(m.ID) {

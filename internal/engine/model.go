@@ -63,6 +63,9 @@ func (r *run) complete(ctx context.Context, provider providers.Provider, req pro
 		reply, err = provider.Complete(asking, req)
 	}()
 	for {
+		if _, done := poll(answered); done {
+			return reply, false, err
+		}
 		select {
 		case <-answered:
 			return reply, false, err

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
@@ -10,10 +11,8 @@ import (
 
 // loadLog reads the history of the open cell, when this run has not started it.
 func (r *run) loadLog(ctx context.Context) error {
-	if len(r.log) > 0 {
-		if _, ok := r.log[0].Event.(jobs.CellStarted); ok {
-			return nil
-		}
+	if r.logged() {
+		return nil
 	}
 	recorded := r.rec.Open
 	if recorded == nil {
@@ -22,12 +21,25 @@ func (r *run) loadLog(ctx context.Context) error {
 			return err
 		}
 	}
-	// What this run has already applied (mail that settled waits) comes after what is in the database.
+	// What this run has already applied (mail that settled waits) comes after; it may have been committed meanwhile.
+	if len(r.log) > 0 {
+		mine := func(e jobs.Entry) bool { return e.Seq >= r.log[0].Seq }
+		recorded = slices.DeleteFunc(slices.Clone(recorded), mine)
+	}
 	r.log = append(recorded, r.log...)
-	if _, ok := r.log[0].Event.(jobs.CellStarted); !ok {
+	if !r.logged() {
 		return fmt.Errorf("engine: job %s: cell %d has no start in history", r.rec.Job, r.job.Cell.Number)
 	}
 	return nil
+}
+
+// logged reports whether the log is the open cell's from its start.
+func (r *run) logged() bool {
+	if len(r.log) == 0 {
+		return false
+	}
+	_, ok := r.log[0].Event.(jobs.CellStarted)
+	return ok
 }
 
 // replay opens a VM and brings it to where history ends.

@@ -2,10 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,17 +27,19 @@ type run struct {
 	catalog Catalog
 
 	// mu guards the job and its buffer: tool transactions settle their calls from their own goroutines.
-	mu     sync.Mutex
+	mu     turn
 	job    jobs.Job
 	buffer jobs.Commit        // applied, not committed
 	log    []jobs.Entry       // the open cell, recorded and buffered
 	ready  []jobs.CallSettled // settled, not delivered to the VM
 	pocket map[int64]bool     // mail that is in the buffer
 	kept   bool               // mail was left in the mailbox for the open cell
+	lost   error              // a commit whose outcome is unknown: nothing more may be written, whoever has heard of it
 	// live: a VM runs the open cell, and has been given the first delivered results of its log.
 	live      bool
 	delivered int
-	discards  []discard // values that nobody will see, not recorded yet
+	discards  []discard       // values that nobody will see, not recorded yet
+	untried   []temporal.Spec // waits of the open cell that a commit has registered, and that have not been looked at
 	vars      map[string]jobs.Variable
 	reply     *jobs.ModelReplied
 }
@@ -48,7 +50,7 @@ func newRun(e *Engine, rec jobs.Record) *run {
 		vars[v.Name] = v
 	}
 	return &run{
-		Engine: e, rec: rec, job: rec.State, rung: make(chan struct{}, 1), left: make(chan struct{}), expel: func() {}, idle: func() {},
+		Engine: e, rec: rec, job: rec.State, mu: newTurn(), rung: make(chan struct{}, 1), left: make(chan struct{}), expel: func() {}, idle: func() {},
 		pocket: map[int64]bool{}, vars: vars,
 	}
 }
@@ -217,7 +219,7 @@ func (r *run) follow(e jobs.Entry, cell int) {
 		if slices.ContainsFunc(r.log, isWait) {
 			r.buffer.Withdraw = append(r.buffer.Withdraw, temporal.Withdrawal{Cell: cell})
 		}
-		r.log, r.ready = nil, nil
+		r.log, r.ready, r.untried = nil, nil, nil
 	}
 }
 
@@ -244,16 +246,24 @@ func (r *run) flush(ctx context.Context, release bool) (released bool, err error
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.buffer.Entries) == 0 && !release {
-		return false, nil
+	if r.lost != nil || len(r.buffer.Entries) == 0 && !release {
+		return false, r.lost
 	}
 	c := r.takeLocked()
 	c.Release = release
-	if released, err = r.Jobs.Commit(ctx, c); err != nil {
-		return false, err
+	released, err = r.Jobs.Commit(ctx, c)
+	return released, r.committed(err)
+}
+
+// committed follows what became of a commit of the buffer.
+func (r *run) committed(err error) error {
+	switch {
+	case err == nil:
+		r.emptied()
+	case errors.Is(err, jobs.ErrUnknownOutcome):
+		r.lost = err
 	}
-	r.emptied()
-	return released, nil
+	return err
 }
 
 // takeLocked completes the buffer to a commit. The buffer is emptied when the commit has succeeded. Waits that
@@ -288,6 +298,7 @@ func (r *run) emptied() {
 			r.Near(*w.Due)
 		}
 	}
+	r.untried = append(r.untried, r.buffer.Waits...)
 	r.buffer = jobs.Commit{}
 	clear(r.pocket)
 }
@@ -310,6 +321,9 @@ func (r *run) handOver(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.lost != nil {
+		return r.lost
+	}
 	c := r.takeLocked()
 	c.HandOver = true
 	_, err := r.Jobs.Commit(ctx, c)

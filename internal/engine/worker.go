@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -169,7 +171,8 @@ func (k *Keeper) act(ctx context.Context, beat Beat, steady bool) {
 func (k *Keeper) reconcile(ctx context.Context, beat Beat) {
 	running := k.Engine.Running()
 	k.expel(running, beat)
-	for job, epoch := range beat.Owned {
+	for _, job := range slices.SortedFunc(maps.Keys(beat.Owned), func(a, b jobs.ID) int { return bytes.Compare(a[:], b[:]) }) {
+		epoch := beat.Owned[job]
 		if e, ok := running[job]; ok && e == epoch {
 			delete(k.strays, job)
 			continue
@@ -233,13 +236,15 @@ func (k *Keeper) Chore(ctx context.Context) error {
 			}
 		}
 		for waiting := true; waiting; {
+			if _, rang := poll(k.alarm.rang()); rang {
+				k.onAlarm(ctx)
+				continue
+			}
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-k.alarm.rang():
-				k.alarm.rearm()
-				k.waits(ctx) // first: somebody may just have written what a job waits for
-				k.wakeDue(ctx)
+				k.onAlarm(ctx)
 			case <-second.C:
 				waiting = false
 			}
@@ -247,12 +252,19 @@ func (k *Keeper) Chore(ctx context.Context) error {
 	}
 }
 
+// onAlarm does what may be due.
+func (k *Keeper) onAlarm(ctx context.Context) {
+	k.alarm.rearm()
+	k.waits(ctx) // first: somebody may just have written what a job waits for
+	k.wakeDue(ctx)
+}
+
 // waits does what is due now for those who wait.
 func (k *Keeper) waits(ctx context.Context) {
 	again, err := k.Chores.LookAtWaits(ctx)
 	k.say(ctx, "looking at waits", err)
 	if again > 0 {
-		k.alarm.set(k.Engine.Now().Add(again))
+		k.alarm.set(time.Now().Add(again)) //nolint:forbidigo // the alarm's own clock
 	}
 }
 

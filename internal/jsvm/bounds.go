@@ -26,65 +26,85 @@ func (s *session) tooMuch(what string, got, limit any, remedy string) {
 	panic(s.makeError("RangeError", fmt.Sprintf("%s: %v is more than the limit of %v; %s", what, got, limit, remedy), ""))
 }
 
-// bound puts bounds around built-ins. The function objects stay what they are; only what they run is
-// changed.
-func (s *session) bound(goja.FunctionCall) goja.Value {
-	object := func(name string) *goja.Object { return s.vm.GlobalObject().Get(name).(*goja.Object) }
-	prototype := func(name string) *goja.Object { return object(name).Get("prototype").(*goja.Object) }
-	text, list, json, reflect := prototype("String"), prototype("Array"), object("JSON"), object("Reflect")
-	s.wrap(text, "repeat", s.boundRepeat)
-	s.wrap(text, "padStart", s.boundPad)
-	s.wrap(text, "padEnd", s.boundPad)
-	s.wrap(object("String"), "raw", func(call goja.FunctionCall) {
-		if template, ok := call.Argument(0).(*goja.Object); ok {
-			s.boundLength("String.raw", s.js.data(template, "raw"))
-		}
-	})
-	for _, name := range []string{"fill", "indexOf", "includes", "lastIndexOf", "reverse", "sort", "unshift", "forEach", "map"} {
-		s.wrap(list, name, func(call goja.FunctionCall) { s.boundLength("Array.prototype."+name, call.This) })
+// bound puts bounds around built-ins that goja makes property by property. The function objects stay what they
+// are; only what they run is changed.
+func (r *realm) bound() {
+	text, list := r.natives["StringPrototype"], r.natives["ArrayPrototype"]
+	r.wrap(text, "repeat", (*session).boundRepeat)
+	r.wrap(text, "padStart", (*session).boundPad)
+	r.wrap(text, "padEnd", (*session).boundPad)
+	for name, symbol := range map[string]*goja.Symbol{"match": goja.SymMatch, "matchAll": goja.SymMatchAll, "search": goja.SymSearch} {
+		r.wrap(text, name, func(s *session, call goja.FunctionCall) { s.boundPattern(symbol, call) })
 	}
-	s.wrap(text, "match", s.boundPattern(goja.SymMatch))
-	s.wrap(text, "matchAll", s.boundPattern(goja.SymMatchAll))
-	s.wrap(text, "search", s.boundPattern(goja.SymSearch))
-	s.mendReplace(prototype("RegExp"))
-	s.wrap(list, "join", s.boundJoin)
-	s.wrap(list, "flat", func(call goja.FunctionCall) {
+	for _, name := range []string{"fill", "indexOf", "includes", "lastIndexOf", "reverse", "sort", "unshift", "forEach", "map"} {
+		r.wrap(list, name, func(s *session, call goja.FunctionCall) { s.boundLength("Array.prototype."+name, call.This) })
+	}
+	r.wrap(list, "join", (*session).boundJoin)
+	r.wrap(list, "flat", func(s *session, call goja.FunctionCall) {
 		s.boundLength("Array.prototype.flat", call.This)
 		if number(call.Argument(0)) > 100 {
 			s.boundDepth("Array.prototype.flat", call.This, false)
 		}
 	})
-	s.wrap(list, "concat", s.boundConcat)
-	s.wrap(object("Array"), "from", func(call goja.FunctionCall) { s.boundLength("Array.from", call.Argument(0)) })
-	second := func(name string, i int) func(goja.FunctionCall) {
-		return func(call goja.FunctionCall) { s.boundLength(name, call.Argument(i)) }
-	}
-	s.wrap(prototype("Function"), "apply", second("Function.prototype.apply", 1))
-	s.wrap(reflect, "apply", second("Reflect.apply", 2))
-	s.wrap(reflect, "construct", second("Reflect.construct", 1))
-	s.wrap(object("Object"), "setPrototypeOf", func(call goja.FunctionCall) { s.boundPrototype(call.Argument(1)) })
-	s.wrap(reflect, "setPrototypeOf", func(call goja.FunctionCall) { s.boundPrototype(call.Argument(1)) })
-	prototype("Object").Get("__proto__") // makes it
-	if v := s.layout.values(prototype("Object"))["__proto__"]; v != nil {
-		if set := s.layout.raw(v).setterFunc; set != nil {
-			s.layout.wrap(set, func(call goja.FunctionCall) { s.boundPrototype(call.Argument(0)) })
-		}
-	}
-	s.wrap(json, "parse", s.boundParse)
-	s.layout.around(json.Get("stringify").(*goja.Object), s.boundStringify)
-	s.layout.wrap(object("BigInt"), func(call goja.FunctionCall) {
-		if v := call.Argument(0); goja.IsString(v) && v.(goja.String).Length() > maxDigits {
-			s.tooMuch("BigInt", v.(goja.String).Length(), fmt.Sprint(maxDigits, " digits"), "use smaller numbers")
+	r.wrap(list, "concat", (*session).boundConcat)
+	r.wrap(r.natives["FunctionPrototype"], "apply", func(s *session, call goja.FunctionCall) {
+		s.boundLength("Function.prototype.apply", call.Argument(1))
+	})
+	r.wrap(r.natives["Object"], "setPrototypeOf", func(s *session, call goja.FunctionCall) { s.boundPrototype(call.Argument(1)) })
+	r.natives["ObjectPrototype"].around("__proto__", func(make maker) maker {
+		return func(vm *goja.Runtime) goja.Value {
+			v, s := make(vm), r.layout.owned(vm)
+			r.layout.wrap(r.layout.raw(v).setterFunc, func(call goja.FunctionCall) { s.boundPrototype(call.Argument(0)) })
+			return v
 		}
 	})
-	return goja.Undefined()
+}
+
+// wrap makes a method look at its call first.
+func (r *realm) wrap(t *template, name string, check func(*session, goja.FunctionCall)) {
+	t.around(name, func(make maker) maker {
+		return func(vm *goja.Runtime) goja.Value {
+			v, s := make(vm), r.layout.owned(vm)
+			r.layout.wrap(r.layout.raw(v).value.(*goja.Object), func(call goja.FunctionCall) { check(s, call) })
+			return v
+		}
+	})
+}
+
+// The rest is put around what goja makes whole, when its family is made.
+
+func (s *session) boundString(o *goja.Object) {
+	s.wrap(o, "raw", func(call goja.FunctionCall) {
+		if template, ok := call.Argument(0).(*goja.Object); ok {
+			s.boundLength("String.raw", s.js.data(template, "raw"))
+		}
+	})
+}
+
+func (s *session) boundArray(o *goja.Object) {
+	s.wrap(o, "from", func(call goja.FunctionCall) { s.boundLength("Array.from", call.Argument(0)) })
+}
+
+func (s *session) boundReflect(o *goja.Object) {
+	s.wrap(o, "apply", func(call goja.FunctionCall) { s.boundLength("Reflect.apply", call.Argument(2)) })
+	s.wrap(o, "construct", func(call goja.FunctionCall) { s.boundLength("Reflect.construct", call.Argument(1)) })
+	s.wrap(o, "setPrototypeOf", func(call goja.FunctionCall) { s.boundPrototype(call.Argument(1)) })
+}
+
+func (s *session) boundJSON(o *goja.Object) {
+	s.wrap(o, "parse", s.boundParse)
+	s.layout.around(o.Get("stringify").(*goja.Object), s.boundStringify)
+}
+
+func (s *session) boundBigInt(call goja.FunctionCall) {
+	if v := call.Argument(0); goja.IsString(v) && v.(goja.String).Length() > maxDigits {
+		s.tooMuch("BigInt", v.(goja.String).Length(), fmt.Sprint(maxDigits, " digits"), "use smaller numbers")
+	}
 }
 
 // wrap makes a built-in look at its call first.
 func (s *session) wrap(o *goja.Object, name string, check func(goja.FunctionCall)) {
-	if native, ok := o.Get(name).(*goja.Object); ok {
-		s.layout.wrap(native, check)
-	}
+	s.layout.wrap(o.Get(name).(*goja.Object), check)
 }
 
 func (s *session) boundRepeat(call goja.FunctionCall) {

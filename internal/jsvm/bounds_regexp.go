@@ -162,23 +162,21 @@ func (s *session) regexpTooMuch(call goja.FunctionCall) goja.Value {
 }
 
 // boundPattern checks the text that String.prototype.match and the like make a regular expression of.
-func (s *session) boundPattern(method *goja.Symbol) func(goja.FunctionCall) {
-	return func(call goja.FunctionCall) {
-		if len(call.Arguments) == 0 {
+func (s *session) boundPattern(method *goja.Symbol, call goja.FunctionCall) {
+	if len(call.Arguments) == 0 {
+		return
+	}
+	v := call.Arguments[0]
+	if o, ok := v.(*goja.Object); ok {
+		if own := o.GetSymbol(method); own != nil && !goja.IsUndefined(own) && !goja.IsNull(own) {
 			return
 		}
-		v := call.Arguments[0]
-		if o, ok := v.(*goja.Object); ok {
-			if own := o.GetSymbol(method); own != nil && !goja.IsUndefined(own) && !goja.IsNull(own) {
-				return
-			}
-			v = v.ToString()
-			call.Arguments[0] = v // made text once, here
-		}
-		if text, ok := v.(goja.String); ok {
-			if problem := checkRegExp(text.String(), ""); problem != "" {
-				panic(s.makeError("RangeError", problem, ""))
-			}
+		v = v.ToString()
+		call.Arguments[0] = v // made text once, here
+	}
+	if text, ok := v.(goja.String); ok {
+		if problem := checkRegExp(text.String(), ""); problem != "" {
+			panic(s.makeError("RangeError", problem, ""))
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/dop251/goja"
-	"github.com/dop251/goja/unistring"
 )
 
 // The codec keeps each top-level variable as one row of JSON text.
@@ -105,8 +104,11 @@ func (s *session) changes() (Changes, error) {
 		out.Notes = append(out.Notes, "variable '"+name+"' was lost: a tool of that name has been granted")
 	}
 	s.values.hidden = nil
-	s.values.natives = nil
-	s.tampered(before, g.names, &out)
+	names := g.names
+	if s.values.natives != nil { // looking for them has made others
+		s.values.natives, names = nil, s.builtinNames()
+	}
+	s.tampered(before, names, &out)
 	return out, nil
 }
 
@@ -145,11 +147,6 @@ func (s *session) variables(g *graph, before *pristine, out *Changes) []*variabl
 		case s.untouched(before, g.names, name, v) || s.isProtected(name):
 		default:
 			list = append(list, s.variable(g, name, s.layout.raw(v)))
-		}
-	}
-	for _, name := range before.early { // what the prelude adds leaves no trace
-		if _, ok := values[unistring.NewFromString(name)]; !ok {
-			notes = append(notes, "deleting the built-in '"+name+"' is not kept")
 		}
 	}
 	s.layout.eachSymbol(global, func(key *goja.Symbol, _ goja.Value) {

@@ -23,12 +23,15 @@
 // When a cell has ended, Changes reads the variables (graph.go) and writes those that differ (emit.go);
 // Open restores them (restore.go). The formats are described in codec.go.
 //
-// What goja lacks or gets wrong is mended by a numbered, immutable prelude, of which rare parts (URL,
-// TextEncoder, locale texts, structuredClone) are made when they are first used. Extending the common
-// built-ins throws. What a cell replaces, deletes or adds elsewhere is lost with the VM, so Changes compares
-// the built-ins that the session has made with what they were (pristine.go) and notes each difference.
-// goja makes built-ins when they are touched, and its API cannot say which it has made, so layout.go reads
-// that from goja's own fields; it finds them by name and refuses to work with a goja that is made otherwise.
+// What goja lacks or gets wrong is mended by a numbered, immutable prelude. goja makes built-ins when they are
+// touched, and so do we: a session makes a built-in, mended, bounded and closed, when a script first comes to it
+// (realm.go, families.go), with the part of the prelude that it needs. Extending the common built-ins throws. What a
+// cell replaces, deletes or adds elsewhere is lost with the VM, so Changes compares the built-ins that the session
+// has made with what they were (pristine.go) and notes each difference. goja's API cannot say which it has made, nor
+// have a say in how, so layout.go and layout_template.go go to goja's own fields; they find them by name and refuse
+// to work with a goja that is made otherwise.
+//
+// A text is compiled once for each prefix (programs.go).
 //
 // # What may go wrong
 //
@@ -63,5 +66,5 @@
 // so callers that replay should open a session for each cell.
 //
 // This package must not do I/O for a script, read the clock for it, keep state between sessions other than
-// compiled preludes, or let a goja type appear in its API.
+// compiled texts and preludes, or let a goja type appear in its API.
 package jsvm

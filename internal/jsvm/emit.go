@@ -337,7 +337,7 @@ func (e *emitter) details(props []edge, ext string, depth int) string {
 }
 
 func (e *emitter) function(n *node, depth int) string {
-	out := `"$function":` + e.g.quoted(e.g.js.must(e.g.js.toSource, n.object))
+	out := `"$function":` + e.g.quoted(e.g.js.must(callSource, n.object))
 	if n.source.kind == kindMethod {
 		out += `,"$kind":"method"`
 	}
@@ -348,7 +348,7 @@ func (e *emitter) function(n *node, depth int) string {
 }
 
 func (e *emitter) class(n *node, depth int) string {
-	out := `"$classSource":` + e.g.quoted(e.g.js.must(e.g.js.toSource, n.object))
+	out := `"$classSource":` + e.g.quoted(e.g.js.must(callSource, n.object))
 	if n.proto.node != nil {
 		out += `,"$super":` + e.slot(n.proto, depth+1)
 	}

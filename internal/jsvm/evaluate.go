@@ -3,6 +3,7 @@ package jsvm
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dop251/goja"
 	"github.com/dop251/goja/ast"
@@ -14,12 +15,12 @@ const evalOff = "%s is off: code that is made from text cannot be recorded and r
 
 // makeError makes an error of the built-in type of that name, or a plain one that bears it.
 func (s *session) makeError(name, message, code string) *goja.Object {
-	ctor, known := s.js.constructors["Error"], false
-	switch name {
-	case "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError":
-		if c, ok := s.builtin(s.builtinNames(), name).(*goja.Object); ok {
-			ctor, known = c, true
-		}
+	ctor, known := s.js.errors[0], false
+	switch at := slices.Index(engineErrors[:], name); {
+	case at >= 0:
+		ctor, known = s.js.errors[at], true
+	case name == "EvalError" || name == "URIError":
+		ctor, known = s.native(name), true
 	}
 	e, err := s.vm.New(ctor, s.vm.ToValue(message))
 	if err != nil {
@@ -85,6 +86,7 @@ func (s *session) runText(source string) goja.Value {
 	r := newResolver(program.File)
 	r.script(program)
 	s.register(r.callables)
+	s.literals(r.literals)
 	compiled, err := goja.CompileAST(program, true)
 	if err != nil {
 		panic(s.makeError("SyntaxError", err.Error(), ""))

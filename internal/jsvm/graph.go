@@ -95,7 +95,7 @@ func (g *graph) slot(v goja.Value) slot {
 
 // symbol is the tag of a registered or well-known symbol.
 func (g *graph) symbol(sym *goja.Symbol) string {
-	if key := g.js.must(g.js.keyFor, sym); !goja.IsUndefined(key) {
+	if key := g.js.must(callKeyFor, sym); !goja.IsUndefined(key) {
 		return `{"$symbolFor":` + g.quoted(key) + "}"
 	}
 	ctor := g.builtin("Symbol")
@@ -154,11 +154,11 @@ func (g *graph) read(n *node) {
 	case "Array":
 		n.length = g.js.length(o)
 	case "Map":
-		g.entries(n, g.js.mapForEach)
+		g.entries(n, callMapEach)
 	case "Set":
-		g.entries(n, g.js.setForEach)
+		g.entries(n, callSetEach)
 	case "Date":
-		n.number = g.js.must(g.js.getTime, o)
+		n.number = g.js.must(callTime, o)
 	case "RegExp":
 		n.text, n.flags = g.js.regexp(o)
 	case "Error":
@@ -208,7 +208,7 @@ func isIndex(name string) bool {
 	return err == nil
 }
 
-func (g *graph) entries(n *node, each goja.Callable) {
+func (g *graph) entries(n *node, each builtinCall) {
 	for _, e := range g.js.entries(each, n.object) {
 		n.entries = append(n.entries, [2]slot{g.slot(e[0]), g.slot(e[1])})
 	}
@@ -295,7 +295,7 @@ func (g *graph) iterator(proto *goja.Object) string {
 // private names the first class above an instance that hides state from us.
 func (g *graph) private(f *goja.Object) string {
 	for ; f != nil && g.js.kind(f) == "Function"; f = f.Prototype() {
-		src := g.s.sources[g.js.must(g.js.toSource, f).String()]
+		src := g.s.sources[g.js.must(callSource, f).String()]
 		if src == nil || src.class == nil {
 			continue
 		}
@@ -325,7 +325,7 @@ func (g *graph) prototypeOwner(o *goja.Object) *goja.Object {
 		return nil
 	}
 	f, ok := p.value.(*goja.Object)
-	if !ok || g.js.kind(f) != "Function" || g.s.sources[g.js.must(g.js.toSource, f).String()] == nil {
+	if !ok || g.js.kind(f) != "Function" || g.s.sources[g.js.must(callSource, f).String()] == nil {
 		return nil
 	}
 	if own, _ := g.js.data(f, "prototype").(*goja.Object); own != o {

@@ -11,7 +11,7 @@ import (
 // readFunction decides whether a function can be kept by its source.
 func (g *graph) readFunction(n *node) {
 	o := n.object
-	n.source = g.s.sources[g.js.must(g.js.toSource, o).String()]
+	n.source = g.s.sources[g.js.must(callSource, o).String()]
 	if name := g.js.data(o, "name"); name != nil && goja.IsString(name) {
 		n.name = name.String()
 	}
@@ -72,7 +72,7 @@ func (g *graph) readPlainFunction(n *node) {
 		natural = g.prototypeOwner(p) == o
 		if natural {
 			n.patches = g.props(n, p, func(q property) bool { return q.name == "constructor" })
-			natural = g.js.must(g.js.isExtensible, p).ToBoolean()
+			natural = g.js.must(callIsExtensible, p).ToBoolean()
 		} else if len(g.js.keys(p)) == 0 && g.names[p.Prototype()] == "GeneratorPrototype" {
 			natural = true // the fresh prototype of a generator function
 		}
@@ -109,7 +109,7 @@ func (g *graph) readClass(n *node) {
 	n.props = g.patched(n, n.object, note.statics, "length", "prototype", "name")
 	n.patches = g.patched(n, proto, note.methods, "constructor")
 	g.extensible(n)
-	if !g.js.must(g.js.isExtensible, proto).ToBoolean() {
+	if !g.js.must(callIsExtensible, proto).ToBoolean() {
 		n.reason = "is a class with a frozen prototype; leave it open"
 	}
 }
@@ -189,7 +189,7 @@ func (g *graph) native(o *goja.Object, kind string) []string {
 	if kind != "Function" && g.names[o] == "" && g.js.layout.extensible(o) {
 		return nil // what else is built in has been closed
 	}
-	if kind == "Function" && g.s.sources[g.js.must(g.js.toSource, o).String()] != nil {
+	if kind == "Function" && g.s.sources[g.js.must(callSource, o).String()] != nil {
 		return nil
 	}
 	if w.natives == nil {

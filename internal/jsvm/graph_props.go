@@ -58,22 +58,22 @@ func (g *graph) dense(o *goja.Object) ([]edge, bool) {
 }
 
 func attrsOf(p property) string {
-	s := ""
+	i := 0
 	if p.writable {
-		s += "w"
+		i += 4
 	}
 	if p.enumerable {
-		s += "e"
+		i += 2
 	}
 	if p.configurable {
-		s += "c"
+		i++
 	}
-	return s
+	return [...]string{"", "c", "e", "ec", "w", "wc", "we", "wec"}[i]
 }
 
 // extensible finds out whether an object is frozen, sealed or just closed.
 func (g *graph) extensible(n *node) {
-	if g.js.must(g.js.isExtensible, n.object).ToBoolean() {
+	if g.js.must(callIsExtensible, n.object).ToBoolean() {
 		if n.kind == "Array" {
 			if p, ok := g.js.ownNamed(n.object, "length"); ok && !p.writable {
 				n.reason = "is an array with a read-only length; freeze it, or leave it open"
@@ -99,7 +99,7 @@ func (g *graph) quoted(v goja.Value) string {
 			return `"` + s + `"`
 		}
 	}
-	return g.js.must(g.js.stringify, v).String()
+	return g.js.must(callStringify, v).String()
 }
 
 // plainText tells whether JSON writes a text as it is.

@@ -20,8 +20,8 @@ type guard struct {
 	release func() bool
 }
 
-func (s *session) guard(ctx context.Context, budget time.Duration) *guard {
-	g := &guard{armed: true, vm: s.vm, clock: s.clock, end: s.clock() + budget}
+func (s *session) guard(ctx context.Context, begin, budget time.Duration) *guard {
+	g := &guard{armed: true, vm: s.vm, clock: s.clock, end: begin + budget}
 	g.mu.Lock()
 	g.timer = time.AfterFunc(max(budget, time.Millisecond), g.tick)
 	g.mu.Unlock()

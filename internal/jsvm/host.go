@@ -16,61 +16,56 @@ func (s *session) isProtected(name string) bool {
 	return slices.Contains(builtins, name) || slices.ContainsFunc(s.grants, func(g Grant) bool { return g.root() == name })
 }
 
-// installHosts adds print, console, docs, tools, exit, panic and the grants as read-only globals.
-func (s *session) installHosts() error {
-	console := s.vm.NewObject()
-	printer := s.native("print", 0, func(call goja.FunctionCall) goja.Value {
-		s.print(s.js.line(call.Arguments))
-		return goja.Undefined()
-	})
-	for _, level := range []string{"log", "info", "warn", "error", "debug"} {
-		f := s.native(level, 0, func(call goja.FunctionCall) goja.Value {
-			s.print(s.js.line(call.Arguments))
-			return goja.Undefined()
-		})
-		if err := s.fix(console, level, f); err != nil {
-			return err
-		}
+// hostGlobals adds print, console, docs, tools, exit and panic, and what only code of ours names. All are read-only.
+func (r *realm) hostGlobals(t *template) {
+	hosts := map[string]func(*session) goja.Value{
+		"print": func(s *session) goja.Value { return s.host("print", 0, s.printer) },
+		"docs":  func(s *session) goja.Value { return s.host("docs", 1, s.docs) },
+		"tools": func(s *session) goja.Value { return s.host("tools", 0, s.tools) },
+		"exit":  func(s *session) goja.Value { return s.host("exit", 1, s.exit) },
+		"panic": func(s *session) goja.Value {
+			return s.host("panic", 1, func(call goja.FunctionCall) goja.Value {
+				s.print("panic: " + s.js.line(call.Arguments))
+				return goja.Undefined()
+			})
+		},
+		"console":      (*session).console,
+		hiddenClean:    func(s *session) goja.Value { return s.vm.ToValue(s.clean) },
+		hiddenSize:     func(s *session) goja.Value { return s.vm.ToValue(s.size) },
+		hiddenExponent: func(s *session) goja.Value { return s.vm.ToValue(s.exponent) },
 	}
-	hosts := map[string]goja.Value{
-		"print": printer, "console": console,
-		"docs":  s.native("docs", 1, s.docs),
-		"tools": s.native("tools", 0, s.tools),
-		"exit":  s.native("exit", 1, s.exit),
-		"panic": s.native("panic", 1, func(call goja.FunctionCall) goja.Value {
-			s.print("panic: " + s.js.line(call.Arguments))
-			return goja.Undefined()
-		}),
+	for _, name := range []string{"print", "console", "docs", "tools", "exit", "panic", hiddenClean, hiddenSize, hiddenExponent} {
+		t.put(name, r.session(func(s *session) goja.Value { return r.layout.made(hosts[name](s), false) }))
 	}
-	for _, name := range []string{"print", "console", "docs", "tools", "exit", "panic"} {
-		if err := s.fix(s.vm.GlobalObject(), name, hosts[name]); err != nil {
-			return err
-		}
-	}
-	if _, err := s.js.call(s.js.preventExtensions, console); err != nil {
-		return err
-	}
-	for _, f := range []preludeHost{{hiddenClean, s.clean}, {hiddenSize, s.size}, {hiddenExponent, s.exponent}} {
-		if err := s.fix(s.vm.GlobalObject(), f.name, s.vm.ToValue(f.call)); err != nil {
-			return err
-		}
-	}
-	return s.installGrants()
 }
 
-func (s *session) native(name string, length int, f func(goja.FunctionCall) goja.Value) goja.Value {
+func (s *session) console() goja.Value {
+	console := s.vm.NewObject()
+	for _, level := range []string{"log", "info", "warn", "error", "debug"} {
+		_ = console.DefineDataProperty(level, s.host(level, 0, s.printer), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+	}
+	s.layout.shut(console)
+	return console
+}
+
+func (s *session) printer(call goja.FunctionCall) goja.Value {
+	s.print(s.js.line(call.Arguments))
+	return goja.Undefined()
+}
+
+// function makes a function of a name and a number of parameters.
+func (s *session) function(name string, length int, f func(goja.FunctionCall) goja.Value) *goja.Object {
 	o := s.vm.ToValue(f).(*goja.Object)
-	_ = o.DefineDataProperty("name", s.vm.ToValue(name), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
-	_ = o.DefineDataProperty("length", s.vm.ToValue(length), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
-	s.js.must(s.js.preventExtensions, o)
+	s.layout.label(o, s.vm.ToValue(name), s.vm.ToValue(length), true)
 	return o
 }
 
-func (s *session) fix(o *goja.Object, name string, v goja.Value) error {
-	if err := o.DefineDataProperty(name, v, goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE); err != nil {
-		return fmt.Errorf("jsvm: define %s: %w", name, err)
-	}
-	return nil
+// host makes a function that scripts cannot change.
+func (s *session) host(name string, length int, f func(goja.FunctionCall) goja.Value) goja.Value {
+	o := s.vm.ToValue(f).(*goja.Object)
+	s.layout.label(o, s.vm.ToValue(name), s.vm.ToValue(length), false)
+	s.layout.shut(o)
+	return o
 }
 
 // clean takes byte-code offsets out of an error's stack before a script reads it.
@@ -153,7 +148,7 @@ func (s *session) encodeArgs(name string, args []goja.Value) (text []byte, probl
 		}
 		list[i] = a
 	}
-	v, err := s.js.call(s.js.stringify, s.vm.NewArray(list...))
+	v, err := s.js.call(callStringify, s.vm.NewArray(list...))
 	if err != nil {
 		if ex, ok := err.(*goja.Exception); ok { //nolint:errorlint // goja returns it unwrapped
 			return nil, ex.Value()
@@ -171,7 +166,7 @@ func (s *session) exit(call goja.FunctionCall) goja.Value {
 	}
 	exit := &Exit{}
 	if v := call.Argument(0); !goja.IsUndefined(v) {
-		text, err := s.js.call(s.js.stringify, v)
+		text, err := s.js.call(callStringify, v)
 		if err != nil {
 			panic(err)
 		}
@@ -240,5 +235,5 @@ func (s *session) tools(goja.FunctionCall) goja.Value {
 	if err != nil {
 		panic(s.vm.NewGoError(err))
 	}
-	return s.js.must(s.js.parse, s.vm.ToValue(string(text)))
+	return s.js.must(callParse, s.vm.ToValue(string(text)))
 }

@@ -71,7 +71,7 @@ func (s *session) drained(f func() error) error {
 		s.layout.forget(s.vm)
 	}
 	for err == nil && s.layout.idle(s.vm) {
-		_, err = s.js.call(s.js.ownKeys, s.vm.GlobalObject()) // any call ends with the microtasks
+		_, err = s.js.call(callIsExtensible, s.vm.GlobalObject()) // any call ends with the microtasks
 	}
 	return err
 }

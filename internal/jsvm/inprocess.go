@@ -24,21 +24,21 @@ type InProcess struct {
 	// that runs one cell at a time can give its own CPU time, which a busy machine does not use up.
 	Clock func() time.Duration
 
-	engines map[int]func() (*engine, error)
-	globals func() (map[string]bool, error)
+	engines  map[int]func() (*engine, error)
+	globals  func() (map[string]bool, error)
+	programs *programs
 }
 
 // engine is what all sessions under one prelude share.
 type engine struct {
-	prelude  *goja.Program
-	layout   *layout
+	realm    *realm
 	pristine func() (*pristine, error)
 }
 
 // NewInProcess returns a machine. Call PinUTC first when the process may run in another time zone.
 func NewInProcess() *InProcess {
 	began := time.Now()
-	m := &InProcess{Clock: func() time.Duration { return time.Since(began) }}
+	m := &InProcess{Clock: func() time.Duration { return time.Since(began) }, programs: &programs{}}
 	m.engines = map[int]func() (*engine, error){
 		1: sync.OnceValues(func() (*engine, error) { return m.load(1, "prelude_v1", preludeV1) }),
 	}
@@ -67,7 +67,11 @@ func (m *InProcess) load(number int, name, source string) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &engine{prelude: program, layout: layout, pristine: m.survey(number)}, nil
+	realm, err := newRealm(layout, program)
+	if err != nil {
+		return nil, err
+	}
+	return &engine{realm: realm, pristine: m.survey(number)}, nil
 }
 
 // Open implements Machine.
@@ -103,7 +107,7 @@ func (m *InProcess) open(setup Setup) (s *session, err error) {
 			s, err = nil, fmt.Errorf("jsvm: open session: %v", x)
 		}
 	}()
-	return newSession(setup, e, m.Clock)
+	return newSession(setup, e, m)
 }
 
 func inUTC() bool {

@@ -1,110 +1,95 @@
 package jsvm
 
 import (
-	"errors"
-	"fmt"
 	"reflect"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/dop251/goja"
 	"github.com/dop251/goja/unistring"
 )
 
-// intrinsics are the built-ins as the prelude captured them before any code of a cell ran. Everything that
-// looks into values goes through them and through goja's Go API, never through what a script may have
-// replaced: looking at a value runs no user code.
+// intrinsics are the built-ins as no code of a cell can have changed them. Everything that looks into values goes
+// through them and through goja's Go API: looking at a value runs no user code.
 type intrinsics struct {
-	vm     *goja.Runtime
-	layout *layout
+	session *session
+	vm      *goja.Runtime
+	layout  *layout
 
-	describe, ownKeys, isExtensible, preventExtensions, stringify, parse, keyFor, symbolFor             goja.Callable
-	defineProperty, toSource, mapForEach, mapSet, setForEach, setAdd, getTime, source, hiddenPrototypes goja.Callable
-
-	constructors map[string]*goja.Object
-	wrappers     []*goja.Object // what the prelude put in the place of built-ins
+	made     [len(builtinCalls)]goja.Callable // when they are first needed
+	wrappers []*goja.Object                   // what the prelude has put in the place of built-ins
 
 	objectProto, arrayProto, functionProto *goja.Object
+	errors                                 [len(engineErrors)]*goja.Object
+
+	// Of families.
+	regexpConstructor *goja.Object
+	source            func(goja.FunctionCall) goja.Value // of a regular expression
+	iteratorProto     *goja.Object
+	iterator          func(goja.FunctionCall) goja.Value // of an array
 }
 
-// runPrelude sets the session's globals up and captures what the Go side needs.
-func (s *session) runPrelude(program *goja.Program) error {
-	s.js = &intrinsics{vm: s.vm, layout: s.layout, constructors: map[string]*goja.Object{}}
-	v, err := s.vm.RunProgram(program)
-	if err != nil {
-		return fmt.Errorf("jsvm: load prelude: %w", err)
-	}
-	setup, ok := goja.AssertFunction(v)
-	if !ok {
-		return errors.New("jsvm: prelude is not a function")
-	}
-	host := s.vm.NewObject()
-	for _, f := range s.preludeHosts() {
-		if err := host.Set(f.name, f.call); err != nil {
-			return fmt.Errorf("jsvm: set host.%s: %w", f.name, err)
-		}
-	}
-	out, err := setup(goja.Undefined(), host)
-	if err != nil {
-		return fmt.Errorf("jsvm: run prelude: %w", err)
-	}
-	return s.js.capture(out.ToObject(s.vm))
+// builtinCall is a method of a built-in that we call.
+type builtinCall int
+
+const (
+	callDescribe builtinCall = iota
+	callNames
+	callSymbols
+	callIsExtensible
+	callPreventExtensions
+	callDefine
+	callStringify
+	callParse
+	callKeyFor
+	callSymbolFor
+	callSource
+	callTime
+	callMapEach
+	callMapSet
+	callSetEach
+	callSetAdd
+)
+
+// builtinCalls says where they are. Those of objects take their this as the first argument.
+var builtinCalls = [...]struct {
+	owner, name string
+	method      bool
+}{
+	callDescribe:          {"Object", "getOwnPropertyDescriptor", false},
+	callNames:             {"Object", "getOwnPropertyNames", false},
+	callSymbols:           {"Object", "getOwnPropertySymbols", false},
+	callIsExtensible:      {"Object", "isExtensible", false},
+	callPreventExtensions: {"Object", "preventExtensions", false},
+	callDefine:            {"Object", "defineProperty", false},
+	callStringify:         {"JSON", "stringify", false},
+	callParse:             {"JSON", "parse", false},
+	callKeyFor:            {"Symbol", "keyFor", false},
+	callSymbolFor:         {"Symbol", "for", false},
+	callSource:            {"FunctionPrototype", "toString", true},
+	callTime:              {"DatePrototype", "getTime", true},
+	callMapEach:           {"MapPrototype", "forEach", true},
+	callMapSet:            {"MapPrototype", "set", true},
+	callSetEach:           {"SetPrototype", "forEach", true},
+	callSetAdd:            {"SetPrototype", "add", true},
 }
 
-// capture takes what the prelude gives: functions, methods, constructors, wrappers.
-func (js *intrinsics) capture(o *goja.Object) error {
-	next := 0
-	take := func() goja.Value {
-		next++
-		return o.Get(strconv.Itoa(next - 1))
+// call runs a built-in.
+func (js *intrinsics) call(which builtinCall, args ...goja.Value) (goja.Value, error) {
+	f, at := js.made[which], builtinCalls[which]
+	if f == nil {
+		f, _ = goja.AssertFunction(js.session.nativeMethod(at.owner, at.name))
+		js.made[which] = f
 	}
-	for _, target := range []*goja.Callable{
-		&js.describe, &js.ownKeys, &js.isExtensible, &js.preventExtensions,
-		&js.stringify, &js.parse, &js.keyFor, &js.symbolFor, &js.hiddenPrototypes,
-	} {
-		f, ok := goja.AssertFunction(take())
-		if !ok {
-			return fmt.Errorf("jsvm: prelude does not give function %d", next)
-		}
-		*target = f
+	if at.method {
+		return f(args[0], args[1:]...)
 	}
-	for _, target := range []*goja.Callable{
-		&js.toSource, &js.mapForEach, &js.mapSet, &js.setForEach, &js.setAdd, &js.getTime, &js.source,
-	} {
-		if *target = method(take()); *target == nil {
-			return fmt.Errorf("jsvm: prelude does not give method %d", next)
-		}
-	}
-	for _, name := range []string{"RegExp", "Map", "Set", "Date", "Error", "BigInt", "Array", "Function"} {
-		js.constructors[name] = take().ToObject(js.vm)
-	}
-	for v := take(); v != nil; v = take() {
-		js.wrappers = append(js.wrappers, v.ToObject(js.vm))
-	}
-	js.defineProperty, _ = goja.AssertFunction(js.vm.GlobalObject().Get("Reflect").ToObject(js.vm).Get("defineProperty"))
-	js.objectProto = js.vm.NewObject().Prototype()
-	js.arrayProto = js.vm.NewArray().Prototype()
-	js.functionProto = js.constructors["Map"].Prototype()
-	return nil
-}
-
-// method makes a function of its this and its arguments; nil when v is no function.
-func method(v goja.Value) goja.Callable {
-	f, ok := goja.AssertFunction(v)
-	if !ok {
-		return nil
-	}
-	return func(_ goja.Value, args ...goja.Value) (goja.Value, error) { return f(args[0], args[1:]...) }
-}
-
-// call runs a captured native.
-func (js *intrinsics) call(f goja.Callable, args ...goja.Value) (goja.Value, error) {
 	return f(goja.Undefined(), args...)
 }
 
-// must runs a captured native that cannot fail on the kind of value it is given.
-func (js *intrinsics) must(f goja.Callable, args ...goja.Value) goja.Value {
-	v, err := f(goja.Undefined(), args...)
+// must runs a built-in that cannot fail on the kind of value it is given.
+func (js *intrinsics) must(which builtinCall, args ...goja.Value) goja.Value {
+	v, err := js.call(which, args...)
 	if err != nil {
 		return goja.Undefined()
 	}
@@ -190,7 +175,7 @@ func (js *intrinsics) own(o *goja.Object, key goja.Value) (p property, ok bool) 
 			return js.plain(o, key, name)
 		}
 	}
-	d, isObject := js.must(js.describe, o, key).(*goja.Object)
+	d, isObject := js.must(callDescribe, o, key).(*goja.Object)
 	if !isObject {
 		return property{}, false
 	}
@@ -237,16 +222,21 @@ func (js *intrinsics) data(o *goja.Object, name string) goja.Value {
 
 // keys lists own keys: strings in their order, then symbols.
 func (js *intrinsics) keys(o *goja.Object) []goja.Value {
-	list, ok := js.must(js.ownKeys, o).(*goja.Object)
+	names := js.list(js.must(callNames, o))
+	if js.layout.symbolless(o) {
+		return names
+	}
+	return append(slices.Clone(names), js.list(js.must(callSymbols, o))...)
+}
+
+// list is what a built-in gave in an array.
+func (js *intrinsics) list(v goja.Value) []goja.Value {
+	o, ok := v.(*goja.Object)
 	if !ok {
 		return nil
 	}
-	n := int(list.Get("length").ToInteger())
-	out := make([]goja.Value, 0, n)
-	for i := range n {
-		out = append(out, list.Get(fmt.Sprint(i)))
-	}
-	return out
+	elements, _ := js.layout.elements(o)
+	return elements
 }
 
 // length of an array, or 0.
@@ -258,7 +248,7 @@ func (js *intrinsics) length(o *goja.Object) int {
 }
 
 // entries lists a Map's keys and values, or a Set's values twice.
-func (js *intrinsics) entries(each goja.Callable, o *goja.Object) [][2]goja.Value {
+func (js *intrinsics) entries(each builtinCall, o *goja.Object) [][2]goja.Value {
 	var out [][2]goja.Value
 	visit := func(call goja.FunctionCall) goja.Value {
 		out = append(out, [2]goja.Value{call.Argument(1), call.Argument(0)})
@@ -270,5 +260,6 @@ func (js *intrinsics) entries(each goja.Callable, o *goja.Object) [][2]goja.Valu
 
 // regexp reads a regular expression's source and flags from its internal slots.
 func (js *intrinsics) regexp(o *goja.Object) (source, flags string) {
-	return hideSuffix(js.must(js.source, o).String()), js.layout.flags(o)
+	js.session.need("RegExp")
+	return hideSuffix(js.source(goja.FunctionCall{This: o}).String()), js.layout.flags(o)
 }

@@ -3,8 +3,10 @@ package jsvm
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/dop251/goja"
@@ -15,14 +17,17 @@ import (
 // properties, and by what code. goja makes built-ins when they are first touched, and asking through its API
 // would make them all, which costs more than everything else a session does. The layout is found by name,
 // once per machine, and checked; with a goja that is made differently no session opens.
-// It only reads, except that wrap changes what a built-in runs.
+// It only reads, except that wrap changes what a built-in runs, shut closes one, and setTemplate changes how the
+// rest of one is made.
 type layout struct {
 	stacks     idleFields
-	self       int     // field of goja.Object
+	templates  templateFields
+	self       uintptr // of goja.Object.self
 	global     uintptr // of Runtime.global
 	intrinsics []intrinsicField
 	property   reflect.Type // *goja.valueProperty
-	shapes     sync.Map     // reflect.Type → *shape
+	learning   sync.Mutex
+	shapes     atomic.Pointer[map[unsafe.Pointer]*shape] // what has been learnt, by the implementation's table of methods
 }
 
 type intrinsicField struct {
@@ -34,6 +39,7 @@ type intrinsicField struct {
 type shape struct {
 	name                                              string
 	values, symbols, extensible, code, program        int
+	template                                          int // of a built-in that is made bit by bit
 	elements, buffer, constructor, length, from, size int // of a view
 	named                                             int // properties of an array that are no elements
 	frames, stacked                                   int // of an error: its stack, and whether it is a property
@@ -56,12 +62,13 @@ var errLayout = errors.New("jsvm: goja is made differently than this package kno
 
 func newLayout() (*layout, error) {
 	l := &layout{}
+	l.shapes.Store(&map[unsafe.Pointer]*shape{})
 	self, ok := reflect.TypeFor[goja.Object]().FieldByName("self")
 	global, ok2 := reflect.TypeFor[goja.Runtime]().FieldByName("global")
-	if !ok || !ok2 || len(self.Index) != 1 {
+	if !ok || !ok2 || len(self.Index) != 1 || self.Type.Kind() != reflect.Interface || self.Type.NumMethod() == 0 {
 		return nil, fmt.Errorf("%w: no self or global", errLayout)
 	}
-	l.self, l.global = self.Index[0], global.Offset
+	l.self, l.global = self.Offset, global.Offset
 	for i := range global.Type.NumField() {
 		if f := global.Type.Field(i); f.Type == reflect.TypeFor[*goja.Object]() {
 			l.intrinsics = append(l.intrinsics, intrinsicField{f.Name, f.Offset})
@@ -85,6 +92,9 @@ func newLayout() (*layout, error) {
 	if err := l.findIdle(); err != nil {
 		return nil, err
 	}
+	if err := l.findTemplates(); err != nil {
+		return nil, err
+	}
 	return l, l.checkSymbols(vm)
 }
 
@@ -95,7 +105,7 @@ func (l *layout) checkSymbols(vm *goja.Runtime) error {
 		return fmt.Errorf("jsvm: check layout: %w", err)
 	}
 	s, _ := l.shape(o)
-	t := reflect.ValueOf(o).Elem().Field(l.self).Elem().Type().Elem()
+	t := l.impl(o).Type().Elem()
 	f, _ := t.FieldByName("symValues")
 	first, ok := f.Type.Elem().FieldByName("iterFirst")
 	if !ok || s.symbols < 0 || !mirrors(reflect.TypeFor[rawEntry](), first.Type.Elem()) {
@@ -124,21 +134,37 @@ func mirrors(ours, theirs reflect.Type) bool {
 	return true
 }
 
-// shape finds the fields of an object's implementation, and where it is.
+// shape finds the fields of an object's implementation, and where it is. The table of methods that comes with an
+// implementation stands for its type.
 func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
-	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem()
-	if impl.Kind() != reflect.Pointer {
-		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, buffer: -1, elements: -1, named: -1, frames: -1, stacked: -1}, nil
+	self := (*[2]unsafe.Pointer)(unsafe.Add(unsafe.Pointer(o), l.self))
+	if s := (*l.shapes.Load())[self[0]]; s != nil {
+		return s, self[1]
 	}
-	t := impl.Type()
-	if s, ok := l.shapes.Load(t); ok {
-		return s.(*shape), impl.UnsafePointer()
+	s := l.newShape(l.impl(o).Type())
+	l.learning.Lock()
+	defer l.learning.Unlock()
+	shapes := maps.Clone(*l.shapes.Load())
+	shapes[self[0]] = s
+	l.shapes.Store(&shapes)
+	return s, self[1]
+}
+
+// impl is an object's implementation.
+func (l *layout) impl(o *goja.Object) reflect.Value {
+	return reflect.ValueOf(o).Elem().FieldByName("self").Elem()
+}
+
+func (l *layout) newShape(t reflect.Type) *shape {
+	if t.Kind() != reflect.Pointer {
+		return &shape{values: -1, symbols: -1, extensible: -1, code: -1, program: -1, template: -1, buffer: -1, elements: -1, named: -1, frames: -1, stacked: -1}
 	}
 	s := &shape{name: t.Elem().Name()}
 	s.values = offset(t.Elem(), "values", reflect.TypeFor[map[unistring.String]goja.Value]())
 	s.extensible = offset(t.Elem(), "extensible", reflect.TypeFor[bool]())
 	s.code = offset(t.Elem(), "f", reflect.TypeFor[func(goja.FunctionCall) goja.Value]())
 	s.program = offset(t.Elem(), "prg", reflect.TypeFor[*goja.Program]())
+	s.template = offset(t.Elem(), "tmpl", nil)
 	s.elements = offset(t.Elem(), "values", reflect.TypeFor[[]goja.Value]())
 	s.named = -1
 	if base, ok := t.Elem().FieldByName("baseObject"); ok && s.elements >= 0 && len(base.Index) == 1 {
@@ -152,8 +178,7 @@ func (l *layout) shape(o *goja.Object) (*shape, unsafe.Pointer) {
 		s.length, s.from = offset(t.Elem(), "byteLen", number), offset(t.Elem(), "byteOffset", number)
 	}
 	s.symbols = offset(t.Elem(), "symValues", nil)
-	l.shapes.Store(t, s)
-	return s, impl.UnsafePointer()
+	return s
 }
 
 // offset of a field, also of an embedded struct; -1 when there is none of that type.
@@ -201,7 +226,7 @@ func (l *layout) eachSymbol(o *goja.Object, f func(key *goja.Symbol, v goja.Valu
 	if ordered == nil {
 		return
 	}
-	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem().Type().Elem()
+	impl := l.impl(o).Type().Elem()
 	field, _ := impl.FieldByName("symValues")
 	first, _ := field.Type.Elem().FieldByName("iterFirst")
 	for e := *(**rawEntry)(unsafe.Add(ordered, first.Offset)); e != nil; e = e.iterNext {
@@ -209,6 +234,12 @@ func (l *layout) eachSymbol(o *goja.Object, f func(key *goja.Symbol, v goja.Valu
 			f(key, e.value)
 		}
 	}
+}
+
+// symbolless tells objects that are known to have no properties under symbols.
+func (l *layout) symbolless(o *goja.Object) bool {
+	s, at := l.shape(o)
+	return s.symbols >= 0 && s.template < 0 && *(*unsafe.Pointer)(unsafe.Add(at, s.symbols)) == nil
 }
 
 // raw is a property as goja keeps it.
@@ -259,7 +290,7 @@ func (l *layout) view(o *goja.Object) (view, bool) {
 		v.offset *= *(*int)(unsafe.Add(at, s.size))
 		v.constructor = *(**goja.Object)(unsafe.Add(at, s.constructor))
 	}
-	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem().Elem().FieldByName("viewedArrayBuf")
+	impl := l.impl(o).Elem().FieldByName("viewedArrayBuf")
 	if val := offset(impl.Type().Elem(), "val", reflect.TypeFor[*goja.Object]()); val >= 0 {
 		v.buffer = *(**goja.Object)(unsafe.Add(impl.UnsafePointer(), val))
 	}
@@ -268,7 +299,7 @@ func (l *layout) view(o *goja.Object) (view, bool) {
 
 // flags of a regular expression.
 func (l *layout) flags(o *goja.Object) string {
-	impl := reflect.ValueOf(o).Elem().Field(l.self).Elem().Elem().FieldByName("pattern")
+	impl := l.impl(o).Elem().FieldByName("pattern")
 	if impl.Kind() != reflect.Pointer {
 		return ""
 	}

@@ -110,5 +110,5 @@ func (js *intrinsics) define(o *goja.Object, key, value goja.Value, attrs string
 	} {
 		_ = d.DefineDataProperty(name, v, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_TRUE)
 	}
-	return js.must(js.defineProperty, o, key, d).ToBoolean()
+	return js.must(callDefine, o, key, d).ToBoolean()
 }

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,35 +21,69 @@ func (g Grant) root() string {
 	return name
 }
 
-// installGrants adds the grants, those with dots as methods.
-func (s *session) installGrants() error {
-	s.spaces = map[string]*goja.Object{}
-	for _, g := range s.grants {
-		owner := s.vm.GlobalObject()
-		space, name, dotted := strings.Cut(g.Name, ".")
-		if dotted {
-			if s.spaces[space] == nil {
-				s.spaces[space] = s.vm.NewObject()
-			}
-			owner = s.spaces[space]
-		} else {
-			name = g.Name
+// grantRoots are the globals that grants take, each once and in one text.
+func grantRoots(grants []Grant) string {
+	roots := make([]string, len(grants))
+	for i, g := range grants {
+		roots[i] = g.root()
+	}
+	slices.Sort(roots)
+	return strings.Join(slices.Compact(roots), " ")
+}
+
+// grantGlobals adds the grants, those with dots as methods of one global each.
+func (r *realm) grantGlobals(t *template, grants []Grant) error {
+	taken := map[string]bool{}
+	add := func(name string, f func(*session) goja.Value) error {
+		if taken[name] || slices.Contains(builtins, name) {
+			return fmt.Errorf("jsvm: define %s: the name is taken", name)
 		}
-		call := func(call goja.FunctionCall) goja.Value { return s.hostCall(g, call) }
-		if g.Name == updateName {
-			call = func(call goja.FunctionCall) goja.Value { return s.update(g, call) }
+		taken[name] = true
+		t.put(name, r.session(func(s *session) goja.Value { return r.layout.made(f(s), false) }))
+		return nil
+	}
+	for i, g := range grants {
+		if strings.Contains(g.Name, ".") {
+			continue
 		}
-		if err := s.fix(owner, name, s.native(g.Name, 0, call)); err != nil {
+		if err := add(g.Name, func(s *session) goja.Value { return s.granted(s.grants[i]) }); err != nil {
 			return err
 		}
 	}
-	for name, o := range s.spaces {
-		s.js.must(s.js.preventExtensions, o)
-		if err := s.fix(s.vm.GlobalObject(), name, o); err != nil {
-			return err
+	var spaces []string
+	for _, g := range grants {
+		if strings.Contains(g.Name, ".") && !slices.Contains(spaces, g.root()) {
+			spaces = append(spaces, g.root())
+			if err := add(g.root(), func(s *session) goja.Value { return s.space(g.root()) }); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// granted is the function of a grant.
+func (s *session) granted(g Grant) goja.Value {
+	call := func(call goja.FunctionCall) goja.Value { return s.hostCall(g, call) }
+	if g.Name == updateName {
+		call = func(call goja.FunctionCall) goja.Value { return s.update(g, call) }
+	}
+	return s.host(g.Name, 0, call)
+}
+
+// space is a global whose methods are grants.
+func (s *session) space(root string) *goja.Object {
+	if s.spaces[root] == nil {
+		o := s.vm.NewObject()
+		for _, g := range s.grants {
+			if space, name, dotted := strings.Cut(g.Name, "."); dotted && space == root {
+				_ = o.DefineDataProperty(name, s.granted(g), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+			}
+		}
+		s.layout.shut(o)
+		s.spaces[root] = o
+	}
+	return s.spaces[root]
 }
 
 // spaceDocs describes all methods of a global, given itself or its name; empty: there is no such global.
@@ -56,7 +91,7 @@ func (s *session) spaceDocs(v goja.Value) string {
 	var parts []string
 	for _, g := range s.grants {
 		space, _, dotted := strings.Cut(g.Name, ".")
-		if dotted && (v == s.spaces[space] || goja.IsString(v) && v.String() == space) {
+		if dotted && (s.spaces[space] != nil && v == s.spaces[space] || goja.IsString(v) && v.String() == space) {
 			parts = append(parts, grantDocs(g))
 		}
 	}
@@ -117,7 +152,7 @@ func (s *session) updateLoop() (goja.Callable, error) {
 		return nil, err
 	}
 	setup, _ := goja.AssertFunction(v)
-	space := s.spaces["objects"]
+	space := s.space("objects")
 	if v, err = setup(goja.Undefined(), space.Get(updateReads), space.Get(updateWrites), s.vm.ToValue(updateAttempts)); err != nil {
 		return nil, err
 	}

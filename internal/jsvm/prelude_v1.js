@@ -1,48 +1,41 @@
-// Prelude 1: what goja lacks or gets wrong, then the intrinsics are closed. It never changes once released:
-// a suspended cell is replayed under the prelude that it started with. Every session runs it, so what only
-// some cells need is made when it is first used.
+// Prelude 1: what goja lacks or gets wrong. It never changes once released: a suspended cell is replayed under the
+// prelude that it started with. It comes in parts, and a session makes a part when a script first touches what is in
+// it (families.go). By then the script may have replaced any built-in: what a part needs while it is made comes from
+// natives and builtin, which give built-ins as they were, and never from globals or by iterating.
 (function (host) {
 'use strict';
-const NativeRegExp = RegExp, NativeMap = Map, NativeSet = Set, NativeDate = Date, NativeError = Error;
-const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, create, preventExtensions, keys, is, freeze } = Object;
-const { ownKeys, construct, apply } = Reflect;
-const isArray = Array.isArray, floor = Math.floor;
-const bindCall = Function.prototype.bind.bind(Function.prototype.call);
-const strSlice = bindCall(String.prototype.slice), indexOf = bindCall(String.prototype.indexOf), push = bindCall(Array.prototype.push);
-const MapMethods = Map.prototype, SetMethods = Set.prototype, getTime = Date.prototype.getTime;
-const { get: mapGet, set: mapSet, has: mapHas, forEach: mapForEach } = MapMethods, { add: setAdd, forEach: setForEach } = SetMethods;
-
-const { hide, install } = host; // define hidden properties: always, or those that are missing
+const { natives, builtin, symbols, hide, install, bindCall, construct } = host; // hide and install define hidden properties: always, or those that are missing
 // Methods are written as object methods, so that like native ones they are no constructors.
 const once = (make) => { let made; return () => made === undefined ? (made = make()) : made; };
-// A global class that is made when it is first read, and closed.
-const lazily = (name, make) => defineProperty(globalThis, name, {
-  get() {
-    const made = make()[name];
-    freeze(made.prototype); freeze(made);
-    host.made(name, made);
-    hide(globalThis, name, made);
-    return made;
-  },
-  set(value) { defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable: true }); },
-  enumerable: false, configurable: true,
+const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, create, preventExtensions, keys, is, freeze } =
+  natives('Object', 'defineProperty', 'getOwnPropertyDescriptor', 'getPrototypeOf', 'setPrototypeOf', 'create', 'preventExtensions', 'keys', 'is', 'freeze');
+const apply = bindCall(natives('FunctionPrototype', 'apply').apply);
+const text = natives('StringPrototype', 'slice', 'indexOf'), strSlice = bindCall(text.slice), indexOf = bindCall(text.indexOf);
+const push = bindCall(natives('ArrayPrototype', 'push').push);
+const util = once(() => {
+  const t = natives('StringPrototype', 'charCodeAt', 'split', 'toLowerCase', 'padStart', 'padEnd', 'replaceAll', 'normalize', 'matchAll', 'replace');
+  return {
+    charCodeAt: bindCall(t.charCodeAt), fromCharCode: natives('String', 'fromCharCode').fromCharCode, join: bindCall(natives('ArrayPrototype', 'join').join), split: bindCall(t.split),
+    toLowerCase: bindCall(t.toLowerCase), padStart: bindCall(t.padStart), padEnd: bindCall(t.padEnd), replaceAll: bindCall(t.replaceAll),
+    numToString: bindCall(natives('NumberPrototype', 'toString').toString),
+    normalize: bindCall(t.normalize), matchAll: bindCall(t.matchAll), replace: bindCall(t.replace), abs: natives('Math', 'abs').abs,
+    isArray: natives('Array', 'isArray').isArray,
+  };
 });
-const util = once(() => ({
-  charCodeAt: bindCall(String.prototype.charCodeAt), fromCharCode: String.fromCharCode, join: bindCall(Array.prototype.join), split: bindCall(String.prototype.split),
-  toLowerCase: bindCall(String.prototype.toLowerCase), padStart: bindCall(String.prototype.padStart), padEnd: bindCall(String.prototype.padEnd), replaceAll: bindCall(String.prototype.replaceAll),
-  numToString: bindCall(Number.prototype.toString),
-  normalize: bindCall(String.prototype.normalize), matchAll: bindCall(String.prototype.matchAll), replace: bindCall(String.prototype.replace), abs: Math.abs, exec: bindCall(NativeRegExp.prototype.exec),
-}));
+const maps = once(() => {
+  const { get, set, has, forEach } = natives('MapPrototype', 'get', 'set', 'has', 'forEach');
+  return { NativeMap: builtin('Map'), mapGet: get, mapSet: set, mapHas: has, mapForEach: forEach };
+});
 
-// --- symbols ---
-host.fix(Symbol, 'asyncIterator', Symbol('Symbol.asyncIterator'));
-host.fix(Symbol, 'dispose', Symbol('Symbol.dispose'));
-host.fix(Symbol, 'asyncDispose', Symbol('Symbol.asyncDispose'));
+// A class of ours, closed.
+const closed = (made) => { freeze(made.prototype); freeze(made); };
 
 // --- regular expressions: \p{…} matches only on the backtracking path, which a look-ahead selects ---
+const regexps = once(() => {
+const NativeRegExp = builtin('RegExp'), prototype = NativeRegExp.prototype;
 const suffix = '(?=)';
 const plainSlashes = (source) => indexOf(source, '\\u002f') >= 0 ? util().replaceAll(source, '\\u002f', '\\/') : source; // goja escapes them so
-const nativeSource = getOwnPropertyDescriptor(RegExp.prototype, 'source').get;
+const nativeSource = getOwnPropertyDescriptor(prototype, 'source').get;
 const needsSuffix = (source, flags) => indexOf(flags, 'u') >= 0 && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0);
 const visibleSource = (source) => source.length > 4 && strSlice(source, -4) === suffix && (indexOf(source, '\\p') >= 0 || indexOf(source, '\\P') >= 0) ? strSlice(source, 0, -4) : source;
 // The v flag is the u flag where no sets are written; the d flag cannot be had.
@@ -63,14 +56,13 @@ const RegExpWrapper = function RegExp(pattern, flags) {
   if (needsSuffix(source, wanted) && visibleSource(source) === source) source = host.properties(source) + suffix;
   return construct(NativeRegExp, [source, wanted], new.target === undefined ? RegExpWrapper : new.target);
 };
-RegExpWrapper.prototype = NativeRegExp.prototype;
+RegExpWrapper.prototype = prototype;
 defineProperty(RegExpWrapper, 'prototype', { writable: false, enumerable: false });
 defineProperty(RegExpWrapper, 'length', { value: 2 });
-defineProperty(RegExpWrapper, Symbol.species, getOwnPropertyDescriptor(NativeRegExp, Symbol.species));
-hide(RegExpWrapper.prototype, 'constructor', RegExpWrapper);
-hide(globalThis, 'RegExp', RegExpWrapper);
-defineProperty(RegExp.prototype, 'source', { configurable: true, enumerable: false, get: function () { return this === NativeRegExp.prototype ? '(?:)' : plainSlashes(visibleSource(apply(nativeSource, this, []))); } });
-const nativeCompile = RegExp.prototype.compile;
+defineProperty(RegExpWrapper, symbols.species, getOwnPropertyDescriptor(NativeRegExp, symbols.species));
+hide(prototype, 'constructor', RegExpWrapper);
+defineProperty(prototype, 'source', { configurable: true, enumerable: false, get: function () { return this === prototype ? '(?:)' : plainSlashes(visibleSource(apply(nativeSource, this, []))); } });
+const nativeCompile = prototype.compile;
 const regexpMethods = {
   toString() { return `/${this.source}/${this.flags}`; },
   compile(pattern, flags) {
@@ -78,8 +70,8 @@ const regexpMethods = {
     return apply(nativeCompile, this, [apply(nativeSource, made, []), made.flags]);
   },
 };
-hide(RegExp.prototype, 'toString', regexpMethods.toString);
-hide(RegExp.prototype, 'compile', regexpMethods.compile);
+hide(prototype, 'toString', regexpMethods.toString);
+hide(prototype, 'compile', regexpMethods.compile);
 const escapePattern = once(() => {
   const { charCodeAt, numToString, padStart } = util(), names = { __proto__: null, '\t': '\\t', '\n': '\\n', '\v': '\\v', '\f': '\\f', '\r': '\\r' };
   const coded = (c) => { const n = charCodeAt(c, 0); return n < 256 ? '\\x' + padStart(numToString(n, 16), 2, '0') : '\\u' + numToString(n, 16); };
@@ -95,16 +87,19 @@ const escapePattern = once(() => {
     return out;
   };
 });
-install(RegExp, {
+install(RegExpWrapper, {
   escape(text) {
     if (typeof text !== 'string') throw new TypeError('RegExp.escape expects a string');
     return escapePattern()(text);
   },
 });
+return { RegExpWrapper, nativeSource };
+});
 
 // --- numbers and dates as text ---
 const locale = once(() => {
-const { split, toLowerCase, padStart, padEnd, join, abs } = util();
+host.need('RegExp');
+const { split, toLowerCase, padStart, padEnd, join, abs, isArray } = util(), NativeDate = builtin('Date');
 const separators = (locales) => {
   const tag = toLowerCase(`${isArray(locales) ? locales[0] ?? 'en-US' : locales ?? 'en-US'}`);
   switch (split(tag, '-')[0]) {
@@ -303,81 +298,47 @@ const compare = (a, b, { numeric, sensitivity }) => {
 };
 return { separators, group, formatNumber, formatDate, compare };
 });
-const nativeCompare = String.prototype.localeCompare, thisNumber = Number.prototype.valueOf, thisBigInt = BigInt.prototype.valueOf;
-const textMethods = {
-  number: { toLocaleString(locales, options) { return locale().formatNumber(apply(thisNumber, this, []), locales, options); } },
-  bigint: { toLocaleString(locales) {
+const nativeCompare = natives('StringPrototype', 'localeCompare').localeCompare, getTime = natives('DatePrototype', 'getTime').getTime;
+const thisNumber = natives('NumberPrototype', 'valueOf').valueOf, thisBigInt = natives('BigIntPrototype', 'valueOf').valueOf;
+const textMethods = () => ({
+  NumberPrototype: { toLocaleString(locales, options) { return locale().formatNumber(apply(thisNumber, this, []), locales, options); } },
+  BigIntPrototype: { toLocaleString(locales) {
     const text = `${apply(thisBigInt, this, [])}`, negative = text[0] === '-';
     return (negative ? '-' : '') + locale().group(negative ? strSlice(text, 1) : text, locale().separators(locales)[0], false);
   } },
-  text: { localeCompare(that, locales, options) {
-    const order = apply(nativeCompare, this, [that]);
-    return options === undefined || options === null || order === 0 ? order : locale().compare(`${this}`, `${that}`, options);
-  } },
-  date: {
+  StringPrototype: {
+    localeCompare(that, locales, options) {
+      const order = apply(nativeCompare, this, [that]);
+      return options === undefined || options === null || order === 0 ? order : locale().compare(`${this}`, `${that}`, options);
+    },
+    isWellFormed() { const text = `${this}`; return wellFormed(text) === text; },
+    toWellFormed() { return wellFormed(`${this}`); },
+  },
+  DatePrototype: {
     toLocaleString(locales, options) { return locale().formatDate(this, locales, options, true, true); },
     toLocaleDateString(locales, options) { return locale().formatDate(this, locales, options, true, false); },
     toLocaleTimeString(locales, options) { return locale().formatDate(this, locales, options, false, true); },
   },
-};
-hide(String.prototype, 'localeCompare', textMethods.text.localeCompare);
-hide(Number.prototype, 'toLocaleString', textMethods.number.toLocaleString);
-hide(BigInt.prototype, 'toLocaleString', textMethods.bigint.toLocaleString);
-hide(Date.prototype, 'toLocaleString', textMethods.date.toLocaleString);
-hide(Date.prototype, 'toLocaleDateString', textMethods.date.toLocaleDateString);
-hide(Date.prototype, 'toLocaleTimeString', textMethods.date.toLocaleTimeString);
+});
 
-// --- waits that compete ---
-// host.join makes a set of the waits, of which the first to settle withdraws the others. It throws when one of them is no
-// direct wait and strict is set, and does nothing then otherwise: what is left is a plain race.
-const { race: nativeRace, any: nativeAny, all: nativeAll } = Promise, NativePromise = Promise;
-const contest = (self, native, mode, items) => {
-  if (self !== NativePromise) return apply(native, self, [items]);
-  let list;
-  try { list = [...items]; } catch (e) { return NativePromise.reject(e); }
-  host.join(mode, list, '');
-  return apply(native, self, [list]);
-};
-const contests = {
-  race(items) { return contest(this, nativeRace, 'first', items); },
-  any(items) { return contest(this, nativeAny, 'any', items); },
-};
-hide(NativePromise, 'race', contests.race);
-hide(NativePromise, 'any', contests.any);
-install(globalThis, {
-  first(...waits) { host.join('first', waits, 'first'); return apply(nativeRace, NativePromise, [waits]); },
+// --- waits that compete, and newer built-ins ---
+const waits = () => {
+const { race, all } = natives('Promise', 'race', 'all'), NativePromise = builtin('Promise');
+return {
+  first(...waits) { host.join('first', waits, 'first'); return apply(race, NativePromise, [waits]); },
   all(...waits) {
     if (waits.length === 0) throw new TypeError('all needs at least one promise: write all(a, b)');
-    if (waits.length === 1 && isArray(waits[0])) throw new TypeError('argument 1 of all is an array: write all(...list)');
-    return apply(nativeAll, NativePromise, [waits]);
+    if (waits.length === 1 && util().isArray(waits[0])) throw new TypeError('argument 1 of all is an array: write all(...list)');
+    return apply(all, NativePromise, [waits]);
   },
-});
-
-// --- newer built-ins ---
-install(String.prototype, {
-  isWellFormed() { const text = `${this}`; return wellFormed(text) === text; },
-  toWellFormed() { return wellFormed(`${this}`); },
-});
+};
+};
 const wellFormed = (text) => {
   let out = '';
   for (const c of text) out += c.length === 1 && c >= '\ud800' && c <= '\udfff' ? '\ufffd' : c;
   return out;
 };
-install(Error, {
-  captureStackTrace(target) {
-    if (typeof target !== 'object' && typeof target !== 'function' || target === null) throw new TypeError('Error.captureStackTrace expects an object');
-    if (host.kind(target) !== 'Error') hide(target, 'stack', `${target}`); // an error has one
-  },
-});
-install(Promise, {
-  withResolvers() {
-    let resolve, reject;
-    const promise = new this((a, b) => { resolve = a; reject = b; });
-    return { promise, resolve, reject };
-  },
-  try(f, ...args) { return new this((resolve) => resolve(f(...args))); },
-});
-install(Object, {
+const objectMethods = () => ({
   groupBy(items, f) {
     const out = create(null);
     let i = 0;
@@ -390,9 +351,9 @@ install(Object, {
     return out;
   },
 });
-install(Map, {
+const mapMethods = () => ({
   groupBy(items, f) {
-    const out = new NativeMap();
+    const { NativeMap, mapGet, mapSet, mapHas } = maps(), out = new NativeMap();
     let i = 0;
     for (const item of items) {
       const key = f(item, i++);
@@ -402,7 +363,7 @@ install(Map, {
     return out;
   },
 });
-install(Array, {
+const arrayMethods = () => ({
   async fromAsync(items, f, self) {
     const out = [];
     const iterate = items[Symbol.asyncIterator];
@@ -418,44 +379,44 @@ install(Array, {
 });
 
 // --- iterator helpers ---
-const IteratorPrototype = getPrototypeOf(getPrototypeOf([][Symbol.iterator]()));
-if (typeof globalThis.Iterator === 'undefined') {
-  const needFunction = (f) => { if (typeof f !== 'function') throw new TypeError(`${typeof f} is not a function`); };
-  const needCount = (n) => { const c = +n; if (!(c >= 0)) throw new RangeError(`${n} must be positive`); return floor(c); };
-  const Iterator = function Iterator() {
-    if (new.target === undefined || new.target === Iterator) throw new TypeError('Abstract class Iterator not directly constructable');
-  };
-  Iterator.prototype = IteratorPrototype;
-  defineProperty(Iterator, 'prototype', { writable: false, enumerable: false });
-  const each = (it) => ({ [Symbol.iterator]: () => ({ next: () => it.next(), return: (v) => (it.return ? it.return(v) : { done: true, value: v }) }) });
-  install(IteratorPrototype, {
-    map(f) { needFunction(f); const it = each(this); return (function* () { let i = 0; for (const v of it) yield f(v, i++); })(); },
-    filter(f) { needFunction(f); const it = each(this); return (function* () { let i = 0; for (const v of it) if (f(v, i++)) yield v; })(); },
-    take(n) { const c = needCount(n), it = each(this); return (function* () { let i = 0; if (c === 0) return; for (const v of it) { yield v; if (++i >= c) return; } })(); },
-    drop(n) { const c = needCount(n), it = each(this); return (function* () { let i = 0; for (const v of it) if (i++ >= c) yield v; })(); },
-    flatMap(f) { needFunction(f); const it = each(this); return (function* () { let i = 0; for (const v of it) yield* f(v, i++); })(); },
-    reduce(f, ...init) {
-      needFunction(f);
-      let has = init.length > 0, acc = init[0], i = 0;
-      for (const v of each(this)) { if (has) acc = f(acc, v, i); else { acc = v; has = true; } i++; }
-      if (!has) throw new TypeError('Reduce of a done iterator with no initial value');
-      return acc;
-    },
-    toArray() { const out = []; for (const v of each(this)) push(out, v); return out; },
-    forEach(f) { needFunction(f); let i = 0; for (const v of each(this)) f(v, i++); },
-    some(f) { needFunction(f); let i = 0; for (const v of each(this)) if (f(v, i++)) return true; return false; },
-    every(f) { needFunction(f); let i = 0; for (const v of each(this)) if (!f(v, i++)) return false; return true; },
-    find(f) { needFunction(f); let i = 0; for (const v of each(this)) if (f(v, i++)) return v; return undefined; },
-  });
-  hide(IteratorPrototype, 'constructor', Iterator);
-  install(Iterator, {
-    from(o) {
-      const it = o[Symbol.iterator] !== undefined ? o[Symbol.iterator]() : o;
-      return (function* () { yield* each(it); })();
-    },
-  });
-  hide(globalThis, 'Iterator', Iterator);
-}
+const iterators = () => {
+const IteratorPrototype = builtin('IteratorPrototype'), floor = natives('Math', 'floor').floor;
+const needFunction = (f) => { if (typeof f !== 'function') throw new TypeError(`${typeof f} is not a function`); };
+const needCount = (n) => { const c = +n; if (!(c >= 0)) throw new RangeError(`${n} must be positive`); return floor(c); };
+const Iterator = function Iterator() {
+  if (new.target === undefined || new.target === Iterator) throw new TypeError('Abstract class Iterator not directly constructable');
+};
+Iterator.prototype = IteratorPrototype;
+defineProperty(Iterator, 'prototype', { writable: false, enumerable: false });
+const each = (it) => ({ [Symbol.iterator]: () => ({ next: () => it.next(), return: (v) => (it.return ? it.return(v) : { done: true, value: v }) }) });
+install(IteratorPrototype, {
+  map(f) { needFunction(f); const it = each(this); return (function* () { let i = 0; for (const v of it) yield f(v, i++); })(); },
+  filter(f) { needFunction(f); const it = each(this); return (function* () { let i = 0; for (const v of it) if (f(v, i++)) yield v; })(); },
+  take(n) { const c = needCount(n), it = each(this); return (function* () { let i = 0; if (c === 0) return; for (const v of it) { yield v; if (++i >= c) return; } })(); },
+  drop(n) { const c = needCount(n), it = each(this); return (function* () { let i = 0; for (const v of it) if (i++ >= c) yield v; })(); },
+  flatMap(f) { needFunction(f); const it = each(this); return (function* () { let i = 0; for (const v of it) yield* f(v, i++); })(); },
+  reduce(f, ...init) {
+    needFunction(f);
+    let has = init.length > 0, acc = init[0], i = 0;
+    for (const v of each(this)) { if (has) acc = f(acc, v, i); else { acc = v; has = true; } i++; }
+    if (!has) throw new TypeError('Reduce of a done iterator with no initial value');
+    return acc;
+  },
+  toArray() { const out = []; for (const v of each(this)) push(out, v); return out; },
+  forEach(f) { needFunction(f); let i = 0; for (const v of each(this)) f(v, i++); },
+  some(f) { needFunction(f); let i = 0; for (const v of each(this)) if (f(v, i++)) return true; return false; },
+  every(f) { needFunction(f); let i = 0; for (const v of each(this)) if (!f(v, i++)) return false; return true; },
+  find(f) { needFunction(f); let i = 0; for (const v of each(this)) if (f(v, i++)) return v; return undefined; },
+});
+hide(IteratorPrototype, 'constructor', Iterator);
+install(Iterator, {
+  from(o) {
+    const it = o[Symbol.iterator] !== undefined ? o[Symbol.iterator]() : o;
+    return (function* () { yield* each(it); })();
+  },
+});
+return { Iterator };
+};
 
 // --- bytes and text ---
 const bytes = once(() => {
@@ -493,7 +454,7 @@ const fromUtf8 = (bytes, fatal) => {
   }
   return out;
 };
-const NativeUint8Array = Uint8Array;
+const NativeUint8Array = builtin('Uint8Array'), NativeError = builtin('Error');
 class TextEncoder {
   get encoding() { return 'utf-8'; }
   encode(text = '') { return new NativeUint8Array(utf8(`${text}`)); }
@@ -515,6 +476,7 @@ class TextDecoder {
 }
 const digits64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const invalidCharacter = (message) => { const e = new NativeError(message); hide(e, 'name', 'InvalidCharacterError'); return e; };
+closed(TextEncoder); closed(TextDecoder);
 return { utf8, fromUtf8, TextEncoder, TextDecoder,
   btoa(text) {
     const s = `${text}`, out = [];
@@ -542,22 +504,27 @@ return { utf8, fromUtf8, TextEncoder, TextDecoder,
   },
 };
 });
-lazily('TextEncoder', bytes);
-lazily('TextDecoder', bytes);
-const then = Promise.prototype.then, promise = Promise.resolve();
-install(globalThis, {
+const globals = () => {
+const { then } = natives('PromisePrototype', 'then'), promise = apply(natives('Promise', 'resolve').resolve, builtin('Promise'), []);
+return {
   btoa(text) { return bytes().btoa(text); },
   atob(text) { return bytes().atob(text); },
   queueMicrotask(f) {
     if (typeof f !== 'function') throw new TypeError('queueMicrotask expects a function');
     apply(then, promise, [() => { f(); }]);
   },
-  structuredClone(value) { return cloner()(value, new NativeMap()); },
-});
+  structuredClone(value) { return cloner()(value, new (maps().NativeMap)()); },
+};
+};
 
 // --- structuredClone ---
 const cloner = once(() => {
-const errorTypes = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+const { NativeMap, mapGet, mapSet, mapHas, mapForEach } = maps(), { forEach: setForEach, add: setAdd } = natives('SetPrototype', 'forEach', 'add'), { getTime } = natives('DatePrototype', 'getTime');
+const NativeSet = builtin('Set'), NativeDate = builtin('Date'), NativeError = builtin('Error'), { RegExpWrapper } = regexps();
+const errorTypes = {
+  __proto__: null, Error: NativeError, EvalError: builtin('EvalError'), RangeError: builtin('RangeError'), ReferenceError: builtin('ReferenceError'),
+  SyntaxError: builtin('SyntaxError'), TypeError: builtin('TypeError'), URIError: builtin('URIError'),
+};
 const dataCloneError = (what) => { const e = new NativeError(`${what} could not be cloned.`); hide(e, 'name', 'DataCloneError'); return e; };
 const clone = (value, seen) => {
   if (typeof value === 'function' || typeof value === 'symbol') throw dataCloneError(typeof value === 'function' ? `function ${value.name}` : 'A symbol');
@@ -599,7 +566,9 @@ return clone;
 
 // --- URLs ---
 const addresses = once(() => {
-const { charCodeAt, fromCharCode, toLowerCase, join, split, replaceAll, numToString, exec } = util(), { utf8, fromUtf8 } = bytes();
+host.need('RegExp'); host.need('makers'); host.need('Iterator');
+const exec = bindCall(natives('RegExpPrototype', 'exec').exec);
+const { charCodeAt, fromCharCode, toLowerCase, join, split, replaceAll, numToString } = util(), { utf8, fromUtf8 } = bytes();
 const encodeComponent = (text) => {
   let out = '';
   for (const b of utf8(text)) {
@@ -673,7 +642,7 @@ class URLSearchParams {
 }
 const attach = URLSearchParams.attach;
 delete URLSearchParams.attach;
-hide(URLSearchParams.prototype, Symbol.iterator, URLSearchParams.prototype.entries);
+hide(URLSearchParams.prototype, symbols.iterator, URLSearchParams.prototype.entries);
 const ports = { __proto__: null, 'http:': '80', 'https:': '443', 'ws:': '80', 'wss:': '443', 'ftp:': '21', 'file:': '' };
 const schemeForm = /^([a-zA-Z][a-zA-Z0-9+.-]*):/, authorityForm = /^([^\/?#]*)([^?#]*)(\?[^#]*)?(#[\s\S]*)?$/, pathForm = /^([^?#]*)(\?[^#]*)?(#[\s\S]*)?$/;
 const normalPath = (path) => {
@@ -772,40 +741,36 @@ class URL {
   toString() { return this.href; }
   toJSON() { return this.href; }
 }
+closed(URL); closed(URLSearchParams);
 return { URL, URLSearchParams };
 });
-lazily('URL', addresses);
-lazily('URLSearchParams', addresses);
 
 // --- eval: off unless allowed; then it runs in the global scope, through the same checks as a cell ---
-const AsyncFunction = getPrototypeOf(async function () {}).constructor, GeneratorFunction = getPrototypeOf(function* () {}).constructor;
-const makers = [['Function', Function.prototype, 'function'], ['AsyncFunction', AsyncFunction.prototype, 'async function'], ['GeneratorFunction', GeneratorFunction.prototype, 'function*']];
-for (const [name, prototype, keyword] of makers) {
+const makers = () => {
+const functions = getPrototypeOf(function () {}), asyncs = getPrototypeOf(async function () {}), generators = getPrototypeOf(function* () {});
+const nativeAsync = asyncs.constructor, nativeGenerator = generators.constructor;
+const make = (name, prototype, keyword) => {
   const maker = { [name]: function (...args) { return host.makeFunction(keyword, args.length === 0 ? '' : `${args[args.length - 1]}`, util().join(args.slice(0, -1).map((a) => `${a}`), ',')); } }[name];
   maker.prototype = prototype;
   defineProperty(maker, 'prototype', { writable: false, enumerable: false });
   defineProperty(maker, 'length', { value: 1 });
-  defineProperty(prototype, 'constructor', { value: maker, writable: name === 'Function', enumerable: false, configurable: true });
-  if (name === 'Function') hide(globalThis, 'Function', maker);
-  else setPrototypeOf(maker, globalThis.Function);
-}
-hide(globalThis, 'eval', { eval(source) { return typeof source === 'string' ? host.evaluate(source) : source; } }.eval);
+  return maker;
+};
+const NewFunction = make('Function', functions, 'function'), AsyncFunction = make('AsyncFunction', asyncs, 'async function'), GeneratorFunction = make('GeneratorFunction', generators, 'function*');
+const replace = (prototype, maker) => {
+  setPrototypeOf(maker, NewFunction);
+  defineProperty(prototype, 'constructor', { value: maker, writable: false, enumerable: false, configurable: true });
+};
+replace(asyncs, AsyncFunction); replace(generators, GeneratorFunction);
+preventExtensions(NewFunction); preventExtensions(nativeAsync); preventExtensions(nativeGenerator); preventExtensions(asyncs); preventExtensions(generators);
+return { Function: NewFunction, AsyncFunction, GeneratorFunction, eval: { eval(source) { return typeof source === 'string' ? host.evaluate(source) : source; } }.eval };
+};
 
-// --- bounds: native code that is asked for too much cannot be interrupted, or ends the process ---
-host.bound();
-
-// --- close: additions to intrinsics throw instead of being lost with the VM. What a cell replaces, and
-// what it adds to rarer intrinsics, is noted when the cell has ended. ---
-host.close(preventExtensions,
-  [Object, Function, Array, String, Number, Boolean, Symbol, BigInt, RegExp, NativeRegExp, Date, Promise, Map, Set, Error, RangeError, ReferenceError, SyntaxError, TypeError],
-  [Math, JSON, Reflect, Iterator, IteratorPrototype, AsyncFunction, GeneratorFunction, AsyncFunction.prototype, GeneratorFunction.prototype]);
-
-const hiddenPrototypes = () => [IteratorPrototype, AsyncFunction.prototype, GeneratorFunction.prototype, GeneratorFunction.prototype.prototype,
-  getPrototypeOf([][Symbol.iterator]()), getPrototypeOf(new NativeMap()[Symbol.iterator]()), getPrototypeOf(new NativeSet()[Symbol.iterator]()), getPrototypeOf(''[Symbol.iterator]())];
-return [
-  getOwnPropertyDescriptor, ownKeys, Object.isExtensible, preventExtensions, JSON.stringify, JSON.parse, Symbol.keyFor, Symbol.for, hiddenPrototypes,
-  Function.prototype.toString, mapForEach, mapSet, setForEach, setAdd, getTime, nativeSource,
-  RegExpWrapper, NativeMap, NativeSet, NativeDate, NativeError, BigInt, Array, Function,
-  RegExpWrapper, Function, AsyncFunction.prototype.constructor, GeneratorFunction.prototype.constructor, Iterator,
-];
+// Built-ins that no global leads to.
+const hidden = () => {
+const asyncs = getPrototypeOf(async function () {}), generators = getPrototypeOf(function* () {}), iterator = builtin('iterator');
+return [builtin('IteratorPrototype'), asyncs, generators, generators.prototype,
+  getPrototypeOf(iterator([])), getPrototypeOf(iterator(new (maps().NativeMap)())), getPrototypeOf(iterator(new (builtin('Set'))())), getPrototypeOf(iterator(''))];
+};
+return { regexps, textMethods, waits, objectMethods, mapMethods, arrayMethods, iterators, bytes, globals, addresses, makers, hidden };
 })

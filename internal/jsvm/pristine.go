@@ -1,7 +1,6 @@
 package jsvm
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +15,6 @@ import (
 type pristine struct {
 	objects map[string]map[string]mark // by name of the built-in, then by property
 	globals []string                   // names of globals, in goja's order
-	early   []string                   // those that a session has made when it opens
 }
 
 // mark identifies a property of a built-in from one session to the next.
@@ -32,7 +30,8 @@ const wrapperMark = " "
 
 // builtinNames names the built-in objects that a VM has made so far.
 func (s *session) builtinNames() map[*goja.Object]string {
-	names := map[*goja.Object]string{s.vm.GlobalObject(): "globalThis"}
+	names := make(map[*goja.Object]string, 64)
+	names[s.vm.GlobalObject()] = globalName
 	for _, o := range s.js.wrappers {
 		names[o] = s.functionName(o) + wrapperMark
 	}
@@ -102,17 +101,11 @@ func (s *session) eachOwn(o *goja.Object, f func(key string, v goja.Value)) {
 // survey makes a session's built-ins all there are and describes them. The session is of no use after it.
 func (s *session) survey() (*pristine, error) {
 	out := &pristine{objects: map[string]map[string]mark{}}
-	for name := range s.layout.values(s.vm.GlobalObject()) {
-		out.early = append(out.early, name.String())
-	}
-	slices.Sort(out.early)
 	out.globals = s.vm.GlobalObject().GetOwnPropertyNames() // makes them all
 	for _, name := range out.globals {
 		s.js.ownNamed(s.vm.GlobalObject(), name) // makes it, and calls no getter
 	}
-	if _, err := s.js.call(s.js.hiddenPrototypes); err != nil {
-		return nil, fmt.Errorf("jsvm: survey built-ins: %w", err)
-	}
+	s.part("hidden")
 	for again := true; again; { // making one may make others
 		again = false
 		for o, name := range s.builtinNames() {
@@ -148,7 +141,7 @@ func (s *session) tampered(before *pristine, names map[*goja.Object]string, out 
 	var notes []string
 	for o, name := range names {
 		want := before.objects[name]
-		if want == nil || name == "globalThis" {
+		if want == nil || name == globalName || !s.reachable(name) {
 			continue
 		}
 		lazy, found := strings.HasPrefix(s.layout.kindOf(o), "templated"), 0
@@ -190,7 +183,7 @@ func label(name, key string) string {
 
 // untouched tells whether a global that has been made still is the built-in of that name.
 func (s *session) untouched(before *pristine, names map[*goja.Object]string, name string, v goja.Value) bool {
-	was, known := before.objects["globalThis"][name]
+	was, known := before.objects[globalName][name]
 	if !known || v == nil {
 		return false
 	}
@@ -208,7 +201,7 @@ func (s *session) globals() []string {
 	}
 	var out []string
 	for _, name := range before.globals {
-		if before.objects["globalThis"][name].kind != "accessor" || s.values.lazy[name] != nil {
+		if !slices.Contains(preludeClasses, name) || s.values.lazy[name] != nil {
 			out = append(out, name)
 		}
 	}
@@ -222,7 +215,7 @@ func (s *session) globals() []string {
 
 // builtin is a built-in global, whatever a cell has put in its place; nil when there is none.
 func (s *session) builtin(names map[*goja.Object]string, name string) goja.Value {
-	if o := s.js.constructors[name]; o != nil {
+	if o := s.constructor(name); o != nil {
 		return o
 	}
 	if lazy := s.values.lazy[name]; lazy != nil {
@@ -236,7 +229,7 @@ func (s *session) builtin(names map[*goja.Object]string, name string) goja.Value
 		return nil
 	}
 	v, made := s.layout.values(s.vm.GlobalObject())[unistring.NewFromString(name)]
-	if _, known := before.objects["globalThis"][name]; known && !made || made && s.untouched(before, names, name, v) {
+	if _, known := before.objects[globalName][name]; known && !made || made && s.untouched(before, names, name, v) {
 		return s.vm.GlobalObject().Get(name)
 	}
 	var out goja.Value

@@ -103,9 +103,9 @@ func (r *renderer) object(o *goja.Object, depth int) {
 	case "Array":
 		r.list(o, r.js.length(o), "", depth)
 	case "Map":
-		r.pairs(r.js.entries(r.js.mapForEach, o), "Map", true, depth)
+		r.pairs(r.js.entries(callMapEach, o), "Map", true, depth)
 	case "Set":
-		r.pairs(r.js.entries(r.js.setForEach, o), "Set", false, depth)
+		r.pairs(r.js.entries(callSetEach, o), "Set", false, depth)
 	case "Error":
 		r.err(o, depth)
 	default:
@@ -125,7 +125,7 @@ func (r *renderer) simple(o *goja.Object, kind string) bool {
 	case "Function":
 		r.function(o)
 	case "Date":
-		ms := r.js.must(r.js.getTime, o).ToFloat()
+		ms := r.js.must(callTime, o).ToFloat()
 		if math.IsNaN(ms) {
 			r.b.WriteString("Invalid Date")
 			return true
@@ -155,7 +155,7 @@ func (r *renderer) simple(o *goja.Object, kind string) bool {
 }
 
 func (r *renderer) function(o *goja.Object) {
-	source := r.js.must(r.js.toSource, o).String()
+	source := r.js.must(callSource, o).String()
 	name := ""
 	if v := r.js.data(o, "name"); v != nil && goja.IsString(v) {
 		name = v.String()

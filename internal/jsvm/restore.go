@@ -109,7 +109,7 @@ func (r *restorer) poison(v Variable) error {
 			return err
 		}
 	}
-	_, err := r.js.call(r.js.defineProperty, s.vm.GlobalObject(), key, d)
+	_, err := r.js.call(callDefine, s.vm.GlobalObject(), key, d)
 	return err
 }
 
@@ -233,11 +233,11 @@ func (r *restorer) make(o *goja.Object, tag string) (v goja.Value, fill func() e
 		}
 		return goja.StringFromUTF16(units), nil, nil
 	case "$bigint":
-		ctor, _ := goja.AssertFunction(js.constructors["BigInt"])
+		ctor, _ := goja.AssertFunction(r.s.constructor("BigInt"))
 		v, err = ctor(goja.Undefined(), payload)
 		return v, nil, err
 	case "$symbolFor":
-		return js.must(js.symbolFor, payload), nil, nil
+		return js.must(callSymbolFor, payload), nil, nil
 	case "$symbol":
 		symbols, _ := r.builtin("Symbol").(*goja.Object)
 		return js.data(symbols, payload.String()), nil, nil
@@ -268,12 +268,9 @@ func (r *restorer) native(path *goja.Object) (goja.Value, error) {
 	n := r.js.length(path)
 	name := r.get(path, "0").String()
 	if name == "%" {
-		list, err := r.js.call(r.js.hiddenPrototypes)
-		if err != nil {
-			return nil, err
-		}
+		list := r.s.part("hidden")
 		if which := r.get(path, "1"); which != nil && len(which.String()) == 1 {
-			if v := r.get(list.ToObject(r.s.vm), strconv.Itoa(int(which.String()[0]-'a'))); v != nil {
+			if v := r.get(list, strconv.Itoa(int(which.String()[0]-'a'))); v != nil {
 				return v, nil
 			}
 		}
@@ -307,26 +304,26 @@ func (r *restorer) builtin(name string) goja.Value {
 
 // shell makes the empty object with the right internal slots.
 func (r *restorer) shell(o *goja.Object, tag string, payload goja.Value) (*goja.Object, error) {
-	vm, js, ctors := r.s.vm, r.js, r.js.constructors
+	vm, js, constructor := r.s.vm, r.js, r.s.constructor
 	switch tag {
 	case "$object":
 		return vm.NewObject(), nil
 	case "$array", "$sparse":
 		return vm.NewArray(), nil
 	case "$map":
-		return vm.New(ctors["Map"])
+		return vm.New(constructor("Map"))
 	case "$set":
-		return vm.New(ctors["Set"])
+		return vm.New(constructor("Set"))
 	case "$date":
 		if goja.IsNull(payload) {
 			payload = goja.NaN()
 		}
-		return vm.New(ctors["Date"], payload)
+		return vm.New(constructor("Date"), payload)
 	case "$regexp":
 		parts := r.parts(payload, 2)
-		return vm.New(ctors["RegExp"], parts...)
+		return vm.New(constructor("RegExp"), parts...)
 	case "$error":
-		ctor := ctors["Error"]
+		ctor := constructor("Error")
 		if name := payload.String(); strings.HasSuffix(name, "Error") {
 			if c, ok := r.builtin(name).(*goja.Object); ok {
 				ctor = c

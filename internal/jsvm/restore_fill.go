@@ -35,11 +35,11 @@ func (r *restorer) fill(o *goja.Object, tag string, made *goja.Object) error {
 	case "$map", "$set":
 		for _, item := range r.items(payload) {
 			if tag == "$set" {
-				js.must(js.setAdd, made, r.value(item))
+				js.must(callSetAdd, made, r.value(item))
 				continue
 			}
 			pair := r.parts(item, 2)
-			js.must(js.mapSet, made, r.value(pair[0]), r.value(pair[1]))
+			js.must(callMapSet, made, r.value(pair[0]), r.value(pair[1]))
 		}
 	}
 	if props := r.get(o, "$props"); props != nil {
@@ -145,7 +145,7 @@ func (r *restorer) details(o, made *goja.Object) error {
 		}
 	}
 	if ext != "" {
-		js.must(js.preventExtensions, made)
+		js.must(callPreventExtensions, made)
 	}
 	return nil
 }
@@ -303,6 +303,7 @@ func (r *restorer) run(program *ast.Program, source string, hoisted bool, args .
 		}
 	}
 	r.s.register(res.callables)
+	r.s.literals(res.literals)
 	compiled, err := goja.CompileAST(program, true)
 	if err != nil {
 		return nil, fmt.Errorf("jsvm: compile source in a workspace row: %w", err)

@@ -24,6 +24,7 @@ type compiled struct {
 	callables   []*callable
 	analysis    Analysis
 	vars        []string // names to hoist as undefined
+	literals    literals
 }
 
 // compileCell turns a cell into a program whose value is a function of the three hidden names.
@@ -42,7 +43,7 @@ func compileCell(source, recorded string, limits Limits, protected func(string) 
 	w.liftHelpers(p)
 	r := newResolver(p.program.File)
 	r.cell(p.body.List, p.arrow.DeclarationList, p.temps)
-	out := &compiled{transformed: p.transformed, callables: r.callables, analysis: Analysis{Free: r.free, Called: r.called(), Declared: r.declared}}
+	out := &compiled{transformed: p.transformed, callables: r.callables, literals: r.literals, analysis: Analysis{Free: r.free, Called: r.called(), Declared: r.declared}}
 	for _, decl := range p.arrow.DeclarationList {
 		for _, b := range decl.List {
 			eachTarget(b.Target, func(name unistring.String) { w.protect(name.String(), b.Target.Idx0()) })

@@ -1,6 +1,8 @@
 package jsvm
 
 import (
+	"sync/atomic"
+
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/file"
 	"github.com/dop251/goja/unistring"
@@ -23,8 +25,8 @@ type callable struct {
 	class    *ast.ClassLiteral
 	parent   *callable
 	arrow    bool
-	// tried and broken remember whether the source was found to be whole.
-	tried, broken bool
+	// whole remembers whether the source was found to be: one of the states below. Sessions share it.
+	whole *atomic.Uint32
 }
 
 type callableKind string
@@ -50,6 +52,7 @@ type resolver struct {
 	file      *file.File // what was parsed
 	scope     *scope
 	callables []*callable
+	literals  literals
 	bound     map[string]bool // top-level names bound so far
 	free      []string
 	seen      map[string]bool
@@ -60,6 +63,9 @@ type resolver struct {
 	declarations map[*ast.FunctionLiteral]bool
 	hoisted      map[*ast.FunctionLiteral]bool
 }
+
+// literals are the kinds of literals in a source that lead to built-ins.
+type literals struct{ regexp, generator, async bool }
 
 func newResolver(f *file.File) *resolver {
 	return &resolver{file: f, bound: map[string]bool{}, seen: map[string]bool{}, values: map[string]bool{}, hoisted: map[*ast.FunctionLiteral]bool{}, declarations: map[*ast.FunctionLiteral]bool{}}
@@ -244,12 +250,14 @@ func (r *resolver) isTop(name unistring.String) bool {
 }
 
 func (r *resolver) enter(source string, kind callableKind, arrow bool) *callable {
-	c := &callable{source: source, kind: kind, parent: r.scope.owner, arrow: arrow}
+	c := &callable{source: source, kind: kind, parent: r.scope.owner, arrow: arrow, whole: new(atomic.Uint32)}
 	r.callables = append(r.callables, c)
 	return c
 }
 
 func (r *resolver) function(fn *ast.FunctionLiteral, kind callableKind) {
+	r.literals.async = r.literals.async || fn.Async
+	r.literals.generator = r.literals.generator || fn.Generator
 	c := r.enter(fn.Source, kind, false)
 	c.length = paramCount(fn.ParameterList)
 	c.hoisted = r.hoisted[fn]
@@ -269,6 +277,7 @@ func (r *resolver) function(fn *ast.FunctionLiteral, kind callableKind) {
 }
 
 func (r *resolver) arrow(fn *ast.ArrowFunctionLiteral) {
+	r.literals.async = r.literals.async || fn.Async
 	fn.Source = r.whole(fn)
 	c := r.enter(fn.Source, kindFunction, true)
 	c.length = paramCount(fn.ParameterList)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/dop251/goja"
@@ -16,11 +15,17 @@ type session struct {
 	vm     *goja.Runtime
 	js     *intrinsics
 	limits Limits
+	prefix string
 	grants []Grant
-	spaces map[string]*goja.Object // globals that hold grants with a dot in their name
+	// protected are the names that a cell cannot declare, beyond those of every session.
+	protected string
+	programs  *programs
+	spaces    map[string]*goja.Object // globals that hold grants with a dot in their name
 	// updating is the loop behind objects.update with a function; made when it is first needed.
 	updating goja.Callable
 	layout   *layout
+	realm    *realm
+	realized
 	// pristine describes the built-ins as they were; made when it is first needed.
 	pristine func() (*pristine, error)
 	clock    func() time.Duration
@@ -46,29 +51,35 @@ type session struct {
 // ErrSession: the session was closed, was aborted, or is not in a state that allows the call.
 var ErrSession = errors.New("jsvm: session cannot do that")
 
-func newSession(setup Setup, e *engine, clock func() time.Duration) (*session, error) {
+func newSession(setup Setup, e *engine, m *InProcess) (*session, error) {
 	s := &session{
-		vm:      goja.New(),
-		clock:   clock,
-		limits:  setup.Limits.WithDefaults(),
-		grants:  setup.Grants,
-		layout:  e.layout,
-		values:  newWorkspace(setup.Variables),
-		sources: map[string]*callable{},
-		classes: map[*goja.Object]*classNote{},
+		vm:       goja.New(),
+		clock:    m.Clock,
+		prefix:   setup.Prefix,
+		limits:   setup.Limits.WithDefaults(),
+		grants:   setup.Grants,
+		layout:   e.realm.layout,
+		realm:    e.realm,
+		realized: newRealized(),
+		spaces:   map[string]*goja.Object{},
+		values:   newWorkspace(setup.Variables),
+		sources:  map[string]*callable{},
+		classes:  map[*goja.Object]*classNote{},
+
+		programs:  m.programs,
+		protected: grantRoots(setup.Grants),
 	}
 	s.vm.SetParserOptions(parser.WithDisableSourceMaps)
 	s.vm.SetTimeSource(func() time.Time { return time.UnixMilli(s.now).UTC() })
 	s.vm.SetRandSource(s.float)
 	s.vm.SetPromiseRejectionTracker(s.trackRejection)
+	s.vm.SetFieldNameMapper(&owner{s})
 	s.pristine = e.pristine
-	if err := s.runPrelude(e.prelude); err != nil {
+	s.js = &intrinsics{session: s, vm: s.vm, layout: s.layout}
+	if err := s.openRealm(); err != nil {
 		return nil, err
 	}
 	s.vm.SetMaxCallStackSize(s.limits.CallStack)
-	if err := s.installHosts(); err != nil {
-		return nil, err
-	}
 	s.hidden = s.hiddenValues()
 	return s, s.restore(setup.Variables)
 }
@@ -86,7 +97,7 @@ func (s *session) float() float64 {
 // Close implements Session.
 func (s *session) Close() {
 	s.closed = true
-	s.vm, s.cell, s.values = nil, nil, nil
+	s.vm, s.js, s.cell, s.values, s.realized = nil, nil, nil, nil, realized{}
 }
 
 // Run implements Session.
@@ -108,7 +119,10 @@ func (s *session) Run(ctx context.Context, cell Cell) (Step, error) {
 	}
 	c.transformed = compiled.transformed
 	s.register(compiled.callables)
-	return s.drive(ctx, len(cell.Recorded) > 0, func() error { return s.start(compiled) })
+	return s.drive(ctx, len(cell.Recorded) > 0, func() error {
+		s.literals(compiled.literals)
+		return s.start(compiled)
+	})
 }
 
 // compile guards the parsers with recover: a Go panic there is the text's fault, not the worker's.
@@ -118,7 +132,13 @@ func (s *session) compile(cell Cell) (c *compiled, err error) {
 			c, err = nil, &SyntaxError{Message: fmt.Sprintf("the parser failed: %v", x), Line: 1, Column: 1}
 		}
 	}()
-	return compileCell(cell.Source, cell.Transformed, s.limits, s.isProtected)
+	key := programKey{
+		prefix: s.prefix, source: cell.Source, transformed: cell.Transformed, protected: s.protected,
+		bytes: s.limits.SourceBytes, nesting: s.limits.Nesting, operators: s.limits.Operators,
+	}
+	return s.programs.compile(key, func() (*compiled, error) {
+		return compileCell(cell.Source, cell.Transformed, s.limits, s.isProtected)
+	})
 }
 
 // refuse ends a cell that does not parse.
@@ -229,8 +249,8 @@ func (s *session) drive(ctx context.Context, replay bool, f func() error) (Step,
 		factor = 4
 	}
 	budget := min(s.limits.DrainTime, s.limits.CellTime-c.spent) * factor
-	guard := s.guard(ctx, budget)
 	begin := s.clock()
+	guard := s.guard(ctx, begin, budget)
 	err := safely(func() error {
 		if err := s.drained(f); err != nil {
 			return err
@@ -355,35 +375,4 @@ func (c *openCell) admit(name string, size int, limits Limits) *Error {
 			"%s was done, but the results of this cell exceed %d bytes in all (cell_results); go on in another cell", name, limits.CellResults)}
 	}
 	return nil
-}
-
-const maxJSONDepth = 2000
-
-// decodeJSON parses exactly the recorded bytes.
-func (s *session) decodeJSON(text []byte) (goja.Value, error) {
-	if depth := jsonDepth(string(text)); depth > maxJSONDepth {
-		return nil, fmt.Errorf("nested %d deep; the limit is %d", depth, maxJSONDepth)
-	}
-	return s.js.call(s.js.parse, s.vm.ToValue(string(text)))
-}
-
-// jsonDepth is an upper bound of the nesting of JSON text, found without recursion.
-func jsonDepth(text string) int {
-	depth, deepest := 0, 0
-	quoted := false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[' || c == '{':
-			depth++
-			deepest = max(deepest, depth)
-		case c == ']' || c == '}':
-			depth = max(0, depth-1)
-		}
-	}
-	return min(deepest, math.MaxInt32)
 }

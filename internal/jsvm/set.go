@@ -37,12 +37,17 @@ func (s *session) join(call goja.FunctionCall) goja.Value {
 	if err := s.vm.ExportTo(call.Argument(1), &list); err != nil {
 		panic(err)
 	}
+	s.joinWaits(mode, list, caller)
+	return goja.Undefined()
+}
+
+func (s *session) joinWaits(mode string, list []goja.Value, caller string) {
 	set, problem := s.members(mode, list)
 	switch {
 	case problem != "" && caller != "":
 		panic(s.vm.NewTypeError("%s", caller+": "+problem))
 	case problem != "" || len(set.Calls) < 2:
-		return goja.Undefined()
+		return
 	}
 	c := s.cell
 	c.sets++
@@ -52,7 +57,7 @@ func (s *session) join(call goja.FunctionCall) goja.Value {
 	} else if want := c.known[c.sets-1]; want.Mode != set.Mode || !slices.Equal(want.Calls, set.Calls) {
 		c.diverged = c.divergence(&DivergedError{Call: c.made, Want: want.describe(), Got: set.describe()})
 		s.vm.Interrupt(c.diverged)
-		return goja.Undefined()
+		return
 	}
 	open := &openSet{mode: mode}
 	for _, id := range set.Calls {
@@ -64,7 +69,6 @@ func (s *session) join(call goja.FunctionCall) goja.Value {
 	if set.Won != 0 {
 		c.withdraw(open.calls)
 	}
-	return goja.Undefined()
 }
 
 // members finds the calls behind promises; problem says why they cannot be a set.

@@ -74,16 +74,26 @@ func blanks(text string) int {
 // parser and scanner disagree about where it ends; asking here keeps a row that cannot be read back from
 // being written.
 func (c *callable) remakeable() bool {
-	if c.tried {
-		return !c.broken
+	if known := c.whole.Load(); known != notTried {
+		return known == isWhole
 	}
-	c.tried = true
 	var err error
 	if c.kind == kindClass {
 		_, _, err = classLiteral(c.source)
 	} else {
 		_, _, err = functionLiteral(c.source, c.kind == kindMethod)
 	}
-	c.broken = err != nil
-	return !c.broken
+	found := uint32(isWhole)
+	if err != nil {
+		found = isBroken
+	}
+	c.whole.Store(found)
+	return err == nil
 }
+
+// States of callable.whole.
+const (
+	notTried = iota
+	isWhole
+	isBroken
+)

@@ -16,7 +16,7 @@ func (js *intrinsics) settleStack(o *goja.Object) bool {
 	}
 	name, simple := js.inherited(o, "name", "Error")
 	message, simple2 := js.inherited(o, "message", "")
-	if !js.must(js.isExtensible, o).ToBoolean() {
+	if !js.must(callIsExtensible, o).ToBoolean() {
 		return simple && simple2
 	}
 	var b bytes.Buffer

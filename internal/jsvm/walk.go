@@ -224,6 +224,7 @@ func (r *resolver) expr(e ast.Expression) {
 	case *ast.ClassLiteral:
 		r.class(e)
 	case *ast.RegExpLiteral:
+		r.literals.regexp = true
 		mendRegExp(e)
 	case *ast.AssignExpression:
 		if e.Operator == token.ASSIGN {

@@ -134,11 +134,12 @@ func (s *Store) Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error) {
 
 // TakeMessage wins, for a message() in a set of waits, against the other members, which are withdrawn. False:
 // one of them was faster, or the wait is not registered yet.
-func (s *Store) TakeMessage(ctx context.Context, h jobs.Hold, cell, call int) (bool, error) {
-	won, err := s.q.WaitTakeMessage(ctx, db.WaitTakeMessageParams{
-		Job: h.Job, Epoch: h.Epoch, Owner: h.Owner, Cell: int32(cell), Call: int32(call),
-	})
-	return won, wrap(err, "take a message for call %d of job %s", call, h.Job)
+func (s *Store) TakeMessage(ctx context.Context, h jobs.Hold, cell, call int) (won bool, err error) {
+	b := &pgx.Batch{}
+	b.Queue(db.WaitTakeMessage, h.Job, h.Epoch, h.Owner, int32(cell), int32(call)).QueryRow(func(row pgx.Row) error { return row.Scan(&won) })
+	b.Queue(db.WaitKeepMessage, h.Job, int32(cell), int32(call))
+	err = s.pool.SendBatch(ctx, b).Close()
+	return won && err == nil, wrap(err, "take a message for call %d of job %s", call, h.Job)
 }
 
 // Workspace reads the current variables.

@@ -79,10 +79,10 @@ func (w *Waits) evaluate(ctx context.Context, group int64, sweeping bool) (round
 		round.Looks++
 		round.Served += l.eval.Served
 		round.Caught += l.caught
-		round.soon(l.decision.Retry)
 		if l.decision.Again {
 			continue
 		}
+		round.soon(l.decision.Retry)
 		if !l.owed {
 			return round, false, nil
 		}

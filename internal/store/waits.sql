@@ -20,6 +20,13 @@ select statek.join_waits(sqlc.arg(job)::uuid, sqlc.arg(cell)::integer, sqlc.arg(
 select statek.take_message(sqlc.arg(job)::uuid, sqlc.arg(epoch)::bigint, sqlc.arg(owner)::uuid, sqlc.arg(cell)::integer,
   sqlc.arg(call)::integer)::boolean;
 
+-- What has been won cannot time out any more: its competitors are gone, so nothing else would end the wait when the
+-- winner dies before it records the message. Follows WaitTakeMessage in its transaction.
+-- name: WaitKeepMessage :exec
+update statek.waits
+set due_at = null
+where job_id = $1 and cell = $2 and call = $3 and set_id is null;
+
 -- In the order given: of the members of a set the first is tried first.
 -- name: WaitGroupsOf :many
 select g.id

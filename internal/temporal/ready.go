@@ -59,6 +59,8 @@ const (
 	ContendedMost  = 5 * time.Second
 	FailedLeast    = time.Second
 	FailedMost     = 5 * time.Minute
+	// FullAgain is when others go on with a group whose last look could not serve everybody.
+	FullAgain = time.Second
 )
 
 // After decides what follows from a look at a group.
@@ -76,7 +78,8 @@ func after(e Evaluation) Decision {
 		n := e.consecutive(Failed)
 		return Decision{State: Failed, Retry: backoff(n, FailedLeast, FailedMost), Attempts: n}
 	case e.Full:
-		return Decision{State: Served, Again: true}
+		// Whoever looked goes on at once. The time is for others, should it die before it does.
+		return Decision{State: Served, Again: true, Retry: FullAgain}
 	case e.Ready || e.Err != "":
 		// A row skipped because it was locked is not gone: its holder may roll back and tell nobody.
 		n := e.consecutive(Contended)

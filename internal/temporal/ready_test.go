@@ -20,7 +20,7 @@ func TestAfter(t *testing.T) {
 		"not ready":          {temporal.Evaluation{Waiters: 1}, temporal.Decision{State: temporal.Idle}},
 		"not ready, recheck": {temporal.Evaluation{Waiters: 1, Recheck: time.Second}, temporal.Decision{State: temporal.Idle, Retry: time.Second}},
 		"served":             {temporal.Evaluation{Waiters: 1, Served: 2}, temporal.Decision{State: temporal.Served}},
-		"served all it may":  {temporal.Evaluation{Waiters: 1, Served: 2, Full: true}, temporal.Decision{State: temporal.Served, Again: true}},
+		"served all it may":  {temporal.Evaluation{Waiters: 1, Served: 2, Full: true}, temporal.Decision{State: temporal.Served, Again: true, Retry: temporal.FullAgain}},
 		"locked by others": {temporal.Evaluation{Waiters: 1, Ready: true},
 			temporal.Decision{State: temporal.Contended, Retry: 10 * time.Millisecond, Attempts: 1}},
 		"still locked": {temporal.Evaluation{Waiters: 1, Ready: true, Last: temporal.Contended, Attempts: 3},

@@ -15,3 +15,8 @@ const byTag = Object.groupBy(orders, (o) => o.tags[0] ?? 'none');
 print(text, report.total(), Object.keys(byTag));
 const answer = await fetchIt({total: report.total()});
 answer.total`
+
+// ShortCell is what most cells are like: a few lines, of which two await a call.
+const ShortCell = `const a = await fetchIt(20);
+const c = await fetchIt(a + 1);
+exit(c)`

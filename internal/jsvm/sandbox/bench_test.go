@@ -30,13 +30,20 @@ func begin(b *testing.B, m jsvm.Machine, limits jsvm.Limits) jsvm.Session {
 
 // BenchmarkCell runs a typical cell of twenty lines with one call, from opening to the changes, on as many
 // goroutines as there are cores.
-func BenchmarkCell(b *testing.B) {
+func BenchmarkCell(b *testing.B) { cells(b, jsvmtest.TypicalCell) }
+
+// BenchmarkShortCell does the same with three lines that await two calls: what most cells are like.
+func BenchmarkShortCell(b *testing.B) { cells(b, jsvmtest.ShortCell) }
+
+// cells runs a cell again and again in each machine, and measures what it costs the whole machine.
+func cells(b *testing.B, source string) {
 	for name, m := range machines(b) {
 		b.Run(name, func(b *testing.B) {
+			before := cpuOf(m)
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					s := begin(b, m, jsvm.Limits{})
-					step, err := s.Run(b.Context(), jsvm.Cell{Number: 1, Source: jsvmtest.TypicalCell})
+					step, err := s.Run(b.Context(), jsvm.Cell{Number: 1, Source: source})
 					if err == nil {
 						step, err = finish(b.Context(), s, step)
 					}
@@ -50,8 +57,22 @@ func BenchmarkCell(b *testing.B) {
 				}
 			})
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "cells/s")
+			b.ReportMetric(float64((cpuOf(m)-before).Microseconds())/1000/float64(b.N), "ms-cpu/cell")
 		})
 	}
+}
+
+// cpuOf is the CPU time of this process and of a pool's children.
+func cpuOf(m jsvm.Machine) time.Duration {
+	total := cpuTime()
+	if p, ok := m.(*Pool); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for c := range p.children {
+			total += c.used()
+		}
+	}
+	return total
 }
 
 // BenchmarkDeliver is the way of one result into a live cell and of the next call out of it.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -48,17 +49,21 @@ type server struct {
 	limits   map[uint32]jsvm.Limits
 	parent   int
 	aimed    int64 // the collector's limit
+	used     int64 // of the heap, when the last request was done
 }
 
 // serve answers requests until the pipe ends.
 func serve(in io.Reader, out io.Writer) int {
 	jsvm.PinUTC()
 	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(garbage)
 	debug.SetMaxStack(64 << 20) // a cell's own calls are bounded far below
 	c := &server{
 		machine: jsvm.NewInProcess(), sessions: map[uint32]jsvm.Session{}, limits: map[uint32]jsvm.Limits{}, parent: os.Getppid(),
 	}
 	c.machine.Clock = cpuTime
+	c.measure()
+	in = bufio.NewReader(in)
 	for {
 		var req request
 		if err := readFrame(in, maxRequest, &req); err != nil {
@@ -72,6 +77,10 @@ func serve(in io.Reader, out io.Writer) int {
 		}
 	}
 }
+
+// garbage is how much of a child's heap may be garbage, in percent of what is not, before it is collected: a cell
+// leaves much behind and keeps little. What a request may add is bounded by the collector's limit all the same.
+const garbage = 400
 
 // maxRequest only guards against nonsense: the parent is trusted.
 const maxRequest = 1 << 30
@@ -101,7 +110,7 @@ func (c *server) answer(req *request) *reply {
 		rep.Step, rep.Changes, rep.Failure = nil, nil, wrapFailure(err)
 		c.forget(req.Session)
 	}
-	rep.Heap = read(liveHeap)
+	rep.Heap = c.measure()
 	return rep
 }
 
@@ -210,10 +219,18 @@ func read(metric string) int64 {
 	return int64(sample[0].Value.Uint64())
 }
 
+// measure looks at the heap after a request: what is used then is what the next one adds to.
+func (c *server) measure() (live int64) {
+	samples := []metrics.Sample{{Name: usedHeap}, {Name: liveHeap}}
+	metrics.Read(samples)
+	c.used = int64(samples[0].Value.Uint64())
+	return int64(samples[1].Value.Uint64())
+}
+
 // watch ends the process when its heap grows past the limit, and when nobody would read its answer. The
 // collector works harder as the heap comes near the limit; a quarter more is the end.
 func (c *server) watch(limit int64) (stop func()) {
-	base := read(usedHeap)
+	base := c.used
 	c.aim(base + limit)
 	const each = 10 * time.Millisecond
 	var over atomic.Bool

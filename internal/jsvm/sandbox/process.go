@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -19,6 +20,7 @@ import (
 type process struct {
 	proc    *os.Process
 	in, out *os.File
+	read    *bufio.Reader // from out
 	number  uint64
 	gone    chan struct{} // it has been reaped
 
@@ -96,7 +98,7 @@ func spawn(binary string) (*process, error) {
 		closeAll(1)
 		return nil, fmt.Errorf("%w: start a sandbox child: %w", jsvm.ErrUnavailable, err)
 	}
-	p := &process{proc: proc, in: files[1], out: files[3], gone: make(chan struct{})}
+	p := &process{proc: proc, in: files[1], out: files[3], read: bufio.NewReader(files[3]), gone: make(chan struct{})}
 	go p.attend(files[5])
 	return p, nil
 }
@@ -160,7 +162,7 @@ func (p *process) exchange(ctx context.Context, req *request, cpu time.Duration,
 	err := writeFrame(p.in, req)
 	rep := &reply{}
 	if err == nil {
-		err = readFrame(p.out, limit, rep)
+		err = readFrame(p.read, limit, rep)
 	}
 	if err == nil && (rep.Number != req.Number || rep.Session != req.Session) {
 		err = fmt.Errorf("%w: it answers request %d of session %d, asked was %d of %d", errFrame, rep.Number, rep.Session, req.Number, req.Session)

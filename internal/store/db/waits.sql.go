@@ -577,6 +577,25 @@ func (q *Queries) WaitJoin(ctx context.Context, arg WaitJoinParams) error {
 	return err
 }
 
+const WaitKeepMessage = `-- name: WaitKeepMessage :exec
+update statek.waits
+set due_at = null
+where job_id = $1 and cell = $2 and call = $3 and set_id is null
+`
+
+type WaitKeepMessageParams struct {
+	JobID uuid.UUID
+	Cell  int32
+	Call  int32
+}
+
+// What has been won cannot time out any more: its competitors are gone, so nothing else would end the wait when the
+// winner dies before it records the message. Follows WaitTakeMessage in its transaction.
+func (q *Queries) WaitKeepMessage(ctx context.Context, arg WaitKeepMessageParams) error {
+	_, err := q.db.Exec(ctx, WaitKeepMessage, arg.JobID, arg.Cell, arg.Call)
+	return err
+}
+
 const WaitNextDue = `-- name: WaitNextDue :one
 select least(
   (select min(w.due_at) from statek.waits w where w.due_at is not null),

@@ -1,0 +1,171 @@
+package memstore
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"statek/internal/jobs"
+	"statek/internal/temporal"
+)
+
+// Check reports what must never be so, whatever has happened:
+//
+//   - a job's row that is not the fold of its history, which is dense,
+//   - mail that has gone without a commit that consumed it,
+//   - a group whose waiters could be served and to which nobody owes a look.
+func (db *DB) Check() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for _, id := range db.sorted() {
+		if db.changed[id] {
+			if err := db.checkFold(id); err != nil {
+				return err
+			}
+		}
+		j := db.jobs[id]
+		left := 0
+		for _, l := range db.mail {
+			if l.job == id {
+				left++
+			}
+		}
+		if j.received != j.consumed+left {
+			return fmt.Errorf("job %s: %d rows of mail came, %d were consumed by commits and %d are left", id, j.received, j.consumed, left)
+		}
+	}
+	clear(db.changed)
+	for _, g := range db.groups {
+		if db.ready(g) && !db.owed(g) {
+			return fmt.Errorf("a wake-up is lost: %s%s at %s is ready, has waiters, and nobody owes it a look", g.Name, g.Args, g.Prefix)
+		}
+	}
+	return nil
+}
+
+// checkFold folds what is new of a history.
+func (db *DB) checkFold(id jobs.ID) error {
+	j := db.jobs[id]
+	entries, err := j.entries(func(r row) bool { return r.seq > j.folded.Seq })
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Seq != j.folded.Seq+1 {
+			return fmt.Errorf("job %s: row %d of its history follows row %d", id, e.Seq, j.folded.Seq)
+		}
+		if j.folded, _, err = jobs.Step(j.folded, e.Event, e.At); err != nil {
+			return fmt.Errorf("job %s: row %d: %w", id, e.Seq, err)
+		}
+	}
+	core, err := json.Marshal(j.folded)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(core, j.core) || len(j.history) != int(j.seq) {
+		return fmt.Errorf("job %s is %s, and its history of %d rows folds to %s", id, j.core, len(j.history), core)
+	}
+	return nil
+}
+
+// owed reports that somebody is going to look at the group: a check, a mark or a time says so.
+func (db *DB) owed(g *group) bool {
+	return !g.retry.IsZero() ||
+		slices.ContainsFunc(db.checks, func(c *check) bool { return c.group == g.id }) ||
+		slices.ContainsFunc(db.dirty, func(m mark) bool { return slices.Contains(g.Deps, m.dep) })
+}
+
+// ready reports that a look would serve somebody.
+func (db *DB) ready(g *group) bool {
+	heads := db.heads(g, broadcastBatch)
+	if len(heads) == 0 {
+		return false
+	}
+	switch g.Kind {
+	case temporal.Event:
+		return slices.ContainsFunc(heads, func(w *wait) bool { return db.nextFact(g, w) != nil })
+	case temporal.Job:
+		kind, _ := db.outcomeOf(g.target(), g.Prefix)
+		return kind != ""
+	default:
+		return slices.ContainsFunc(db.tasks, func(t *Task) bool { return t.Queue == g.queue() && t.Owner == uuid.Nil && !t.locked })
+	}
+}
+
+// Unrung lists the jobs that have work, no owner and no doorbell.
+func (db *DB) Unrung() (list []jobs.ID) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	rung := map[jobs.ID]bool{}
+	for _, b := range db.bells {
+		rung[b.Job] = true
+	}
+	always := db.now().Add(time.Hour)
+	for _, id := range db.sorted() {
+		if !rung[id] && db.hasWork(id, db.jobs[id], always) {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// View is a job as a test sees it.
+type View struct {
+	Status   jobs.Status
+	Outcome  jobs.Outcome
+	Owner    uuid.UUID
+	Epoch    int64
+	Mail     int
+	Kinds    string // of mail
+	Waits    int
+	Sleeping string // what it is blocked on
+}
+
+// Look shows a job.
+func (db *DB) Look(id jobs.ID) View {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	j := db.jobs[id]
+	v := View{Status: j.status, Outcome: j.outcome, Owner: j.owner, Epoch: j.epoch, Sleeping: j.blocked}
+	for _, l := range db.mail {
+		if l.job == id {
+			v.Mail++
+			v.Kinds += l.mail.Kind + " "
+		}
+	}
+	for _, w := range db.waits {
+		if w.job == id {
+			v.Waits++
+		}
+	}
+	return v
+}
+
+// History reads all rows of a job.
+func (db *DB) History(id jobs.ID) ([]jobs.Entry, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.jobs[id].entries(func(row) bool { return true })
+}
+
+// Ledger lists what calls of the tool have done.
+func (db *DB) Ledger() []Effect {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return slices.Clone(db.ledger)
+}
+
+// Tasks lists the application's tasks.
+func (db *DB) Tasks() []Task {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	list := make([]Task, len(db.tasks))
+	for i, t := range db.tasks {
+		list[i] = *t
+	}
+	return list
+}

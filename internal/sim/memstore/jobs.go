@@ -1,0 +1,263 @@
+package memstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"statek/internal/jobs"
+)
+
+// job is the rows of one job: cold, hot, history and variables.
+type job struct {
+	spec     jobs.Spec
+	core     []byte // jobs.Job as JSON: what is read shares nothing with what was written
+	status   jobs.Status
+	outcome  jobs.Outcome
+	seq      int64
+	epoch    int64
+	owner    uuid.UUID
+	from     uuid.UUID // the dead worker that it was taken from
+	rung     bool
+	wasRung  bool // to those whose snapshot is older than the last acknowledgement
+	wake     time.Time
+	blocked  string
+	freed    time.Time // since when nobody owns it
+	history  []row
+	vars     map[string]jobs.Variable
+	folded   jobs.Job // of history, as far as it was checked
+	consumed int      // mailbox rows, by commits
+	received int      // … put
+}
+
+type row struct {
+	seq        int64
+	cell, call int
+	at         time.Time
+	kind       string
+	payload    []byte
+}
+
+// Submit inserts a job and rings it, unless it starts later.
+func (s *Session) Submit(ctx context.Context, id jobs.ID, spec jobs.Spec, ev jobs.Submitted) error {
+	return s.do(ctx, Txn{Name: "submit", Job: id}, func() error {
+		at := s.now().UTC()
+		state, _, err := jobs.Step(jobs.Job{}, ev, at)
+		if err != nil {
+			return err
+		}
+		j := &job{spec: spec, status: state.Status, vars: map[string]jobs.Variable{}, wake: state.Wake(), freed: s.DB.now()}
+		j.spec.CreatedAt = at
+		if j.core, err = json.Marshal(state); err != nil {
+			return err
+		}
+		payload, err := jobs.Encode(ev)
+		if err != nil {
+			return err
+		}
+		j.seq, j.history = 1, []row{{seq: 1, at: at, kind: ev.Kind(), payload: payload}}
+		s.jobs[id] = j
+		s.changed[id] = true
+		if ev.RunAt == 0 {
+			s.ring(id)
+		}
+		return nil
+	})
+}
+
+// Claim implements engine.Jobs.
+func (s *Session) Claim(ctx context.Context, id jobs.ID, worker uuid.UUID, held bool) (rec jobs.Record, claimed bool, err error) {
+	err = s.do(ctx, Txn{Name: "claim", Job: id}, func() error {
+		j, ok := s.jobs[id]
+		if !ok {
+			return fmt.Errorf("claim job %s: %w", id, ErrNotFound)
+		}
+		if claimed = j.owner == uuid.Nil || !s.alive(j.owner) || j.owner == worker && !held; !claimed {
+			j.rung = true
+			return nil
+		}
+		if rec.Previous = j.owner; j.owner == uuid.Nil {
+			rec.Previous = j.from
+		}
+		j.epoch++
+		j.owner, j.from, j.rung = worker, uuid.Nil, false
+		return s.load(id, &rec)
+	})
+	if err != nil || !claimed {
+		return jobs.Record{}, false, err
+	}
+	return rec, true, nil
+}
+
+// load reads what a claim answers with.
+func (s *Session) load(id jobs.ID, rec *jobs.Record) (err error) {
+	j := s.jobs[id]
+	rec.Hold, rec.Spec = jobs.Hold{Job: id, Epoch: j.epoch, Owner: j.owner}, j.spec
+	if err := json.Unmarshal(j.core, &rec.State); err != nil {
+		return err
+	}
+	rec.Mail, rec.Variables = s.mailOf(id), j.variables()
+	if rec.State.Status == jobs.Suspended {
+		rec.Open, err = j.entries(s.replays(rec.State.Cell.Number, rec.State.Cell.Since))
+	}
+	return err
+}
+
+// Commit implements engine.Jobs. The end of a job probes for those who wait for it before it commits.
+func (s *Session) Commit(ctx context.Context, c jobs.Commit) (released bool, err error) {
+	var w writer
+	if c.State.Status == jobs.Done {
+		err := s.do(ctx, Txn{Name: "end", Job: c.Job}, func() error {
+			if err := s.fence(c.Hold); err != nil {
+				return err
+			}
+			w = s.write("job:" + c.Job.String())
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+		defer s.rollback(&w)
+	}
+	err = s.do(ctx, Txn{Name: "commit", Job: c.Job, Commit: true}, func() error {
+		if released, err = s.commit(c); err == nil {
+			s.publish(&w)
+		}
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return released, nil
+}
+
+// commit is one transaction: all or nothing.
+func (s *Session) commit(c jobs.Commit) (released bool, err error) {
+	if err := s.fence(c.Hold); err != nil {
+		return false, err
+	}
+	j := s.jobs[c.Job]
+	core, err := json.Marshal(c.State)
+	if err != nil {
+		return false, err
+	}
+	rows, err := s.rows(j, c)
+	if err != nil {
+		return false, err
+	}
+	j.core, j.status, j.outcome, j.blocked, j.wake = core, c.State.Status, c.State.Outcome, c.BlockedOn, time.Time{}
+	if c.Release || c.HandOver {
+		j.wake = c.State.Wake()
+	}
+	j.history = append(j.history, rows...)
+	j.seq += int64(len(rows))
+	s.changed[c.Job] = true
+	for _, w := range c.Variables {
+		for _, name := range w.Deleted {
+			delete(j.vars, name)
+		}
+		for _, v := range w.Set {
+			v.Value = slices.Clone(v.Value)
+			j.vars[v.Name] = v
+		}
+	}
+	for _, w := range c.Withdraw {
+		s.withdraw(c.Job, w)
+	}
+	for _, spec := range c.Waits {
+		s.register(c.Job, spec)
+	}
+	for _, set := range c.Sets {
+		s.join(c.Job, set)
+	}
+	before := len(s.mail)
+	s.mail = slices.DeleteFunc(s.mail, func(l *letter) bool { return l.job == c.Job && slices.Contains(c.Mail, l.mail.ID) })
+	j.consumed += before - len(s.mail)
+	switch {
+	case c.HandOver:
+		s.handOver(c.Hold)
+		return true, nil
+	case c.Release:
+		return s.release(c.Hold), nil
+	}
+	return false, nil
+}
+
+// rows makes history rows of a commit's entries, whose place is given here.
+func (s *Session) rows(j *job, c jobs.Commit) ([]row, error) {
+	rows := make([]row, 0, len(c.Entries))
+	for i, e := range c.Entries {
+		payload, err := jobs.Encode(e.Event)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row{seq: j.seq + int64(i) + 1, cell: e.Cell, call: e.Call, at: e.At, kind: e.Event.Kind(), payload: payload})
+	}
+	if last := j.seq + int64(len(rows)); c.State.Seq != last {
+		return nil, fmt.Errorf("memstore: commit job %s: the state is at row %d, its history at %d", c.Job, c.State.Seq, last)
+	}
+	return rows, nil
+}
+
+func (s *Session) fence(h jobs.Hold) error {
+	j, ok := s.jobs[h.Job]
+	if !ok || (j.epoch != h.Epoch || j.owner != h.Owner) && !s.Bugs.NoFence {
+		return fmt.Errorf("commit job %s: %w", h.Job, jobs.ErrFenced)
+	}
+	return nil
+}
+
+// held reports whether the hold is good. Statements that are not fenced do nothing without it.
+func (s *Session) held(h jobs.Hold) *job {
+	if j, ok := s.jobs[h.Job]; ok && j.epoch == h.Epoch && j.owner == h.Owner {
+		return j
+	}
+	return nil
+}
+
+func (s *Session) release(h jobs.Hold) bool {
+	j := s.held(h)
+	if j == nil || j.rung && !s.Bugs.ReleaseAnyway {
+		return false
+	}
+	j.owner, j.freed = uuid.Nil, s.DB.now()
+	return true
+}
+
+func (s *Session) handOver(h jobs.Hold) {
+	if j := s.held(h); j != nil {
+		j.owner, j.rung, j.freed = uuid.Nil, false, s.DB.now()
+	}
+	s.ring(h.Job)
+}
+
+// Release implements engine.Jobs.
+func (s *Session) Release(ctx context.Context, h jobs.Hold) (released bool, err error) {
+	err = s.do(ctx, Txn{Name: "release", Job: h.Job}, func() error {
+		released = s.release(h)
+		return nil
+	})
+	return released && err == nil, err
+}
+
+// ClearRung implements engine.Jobs.
+func (s *Session) ClearRung(ctx context.Context, h jobs.Hold) error {
+	return s.do(ctx, Txn{Name: "clear", Job: h.Job}, func() error {
+		if j := s.held(h); j != nil {
+			j.rung, j.wasRung = false, j.rung
+		}
+		return nil
+	})
+}
+
+// HandOver implements engine.Jobs.
+func (s *Session) HandOver(ctx context.Context, h jobs.Hold) error {
+	return s.do(ctx, Txn{Name: "hand over", Job: h.Job}, func() error {
+		s.handOver(h)
+		return nil
+	})
+}
