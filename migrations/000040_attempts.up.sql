@@ -70,6 +70,7 @@ create or replace function statek.describe(_kind text, _cell integer, _call inte
 comment on function statek.describe(text, integer, integer, jsonb, boolean) is 'A history row as a sentence.';
 
 alter table statek.usage add column attempts integer not null default 1;
+create index usage_attempts on statek.usage (attempts) where attempts > 1; -- statek doctor adds them up
 comment on column statek.usage.attempts is 'Which attempt of the request was answered: all before it failed or were interrupted.';
 
 comment on table statek.counters is

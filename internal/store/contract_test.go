@@ -50,9 +50,6 @@ func (c contractChores) TryNow(ctx context.Context, specs ...temporal.Spec) erro
 	return err
 }
 
-// Prune implements engine.Chores; the suite keeps everything.
-func (c contractChores) Prune(context.Context) (bool, error) { return false, nil }
-
 func (c contractChores) LookAtWaits(ctx context.Context) (time.Duration, error) {
 	round, err := c.Waits.Tick(ctx)
 	return round.RetryIn, err
@@ -61,6 +58,12 @@ func (c contractChores) LookAtWaits(ctx context.Context) (time.Duration, error) 
 func (c contractChores) SweepWaits(ctx context.Context) (int, error) {
 	round, err := c.Waits.Sweep(ctx, 0, 100)
 	return round.Caught, err
+}
+
+// Prune is no part of the contract: the memory store keeps everything.
+func (c contractChores) Prune(ctx context.Context) (bool, error) {
+	p, err := c.Store.Prune(ctx)
+	return p.More, err
 }
 
 type contractWorld struct {

@@ -111,6 +111,9 @@ func (s *Session) WakeDue(ctx context.Context, _ int) (n int, err error) {
 	due := func(_ jobs.ID, j *job) bool { return !j.wake.IsZero() && !j.wake.After(s.DB.now()) }
 	return s.each(ctx, "wake", due, func(id jobs.ID, j *job) {
 		j.wake = time.Time{}
+		if j.status == jobs.Suspended { // until a call's next attempt: it has no other sign of its work
+			j.wake = s.DB.now().Add(10 * time.Second)
+		}
 		s.ring(id)
 	})
 }
@@ -151,7 +154,8 @@ func (db *DB) hasWork(id jobs.ID, j *job, horizon time.Time) bool {
 		return true
 	}
 	return slices.ContainsFunc(db.mail, func(l *letter) bool {
-		unasked := l.mail.Kind == "message" && (j.status == jobs.Paused || j.status == jobs.Suspended && !asksForMessage(j.blocked))
+		rests := j.status == jobs.Paused || j.status == jobs.Suspended || !j.wake.IsZero()
+		unasked := l.mail.Kind == "message" && rests && !asksForMessage(j.blocked)
 		return l.job == id && !unasked && l.mail.At.Before(horizon)
 	})
 }
@@ -170,11 +174,11 @@ func (s *Session) Bury(ctx context.Context, ids []uuid.UUID, deadAfter time.Dura
 	return dead, err
 }
 
+// Prune implements engine.Chores; a simulated life is too short for its jobs to be removed.
+func (s *Session) Prune(context.Context) (bool, error) { return false, nil }
+
 // Tidy implements engine.Chores; there is nothing to tidy.
 func (s *Session) Tidy(context.Context) error { return nil }
-
-// Prune implements engine.Chores; nothing gets old here.
-func (s *Session) Prune(context.Context) (bool, error) { return false, nil }
 
 // each is one statement over all jobs that it wants. When there are none it is only a question.
 func (s *Session) each(ctx context.Context, name string, want func(jobs.ID, *job) bool, do func(jobs.ID, *job)) (n int, err error) {
