@@ -35,6 +35,9 @@ var lists = map[string][]string{
 	"ApprovalsList": {"null,null,null,'/',null,50", "'pending',null,null,'/',null,50", "'pending',null,null,'/plenty',null,50"},
 }
 
+// allMonths are queries that are about all jobs there were, of which an index knows the few that count.
+var allMonths = map[string]bool{"AttemptCounts": true}
+
 // TestPlansOfQueries: no query of the store reads a large table as a whole, and none that knows its job looks into all months.
 // Plans are generic, as those of prepared statements become.
 func TestPlansOfQueries(t *testing.T) {
@@ -61,6 +64,9 @@ func TestPlansOfQueries(t *testing.T) {
 		}
 		for _, v := range values {
 			for _, fault := range explain(t, conn, sql, v, pages) {
+				if allMonths[name] && strings.HasPrefix(fault, "looks into") {
+					continue
+				}
 				t.Errorf("%s(%s): %s", name, v, fault)
 			}
 		}
@@ -114,7 +120,8 @@ func explain(t *testing.T, conn *pgxpool.Conn, sql, values string, pages map[str
 	if values != "" {
 		values = "(" + values + ")"
 	}
-	script := fmt.Sprintf("deallocate all; set plan_cache_mode = %s; prepare plan as %s", mode, sql)
+	// Reading a page in order costs fifty times as much as it does: some tables have only a few pages here, and would grow.
+	script := fmt.Sprintf("deallocate all; set seq_page_cost = 50; set plan_cache_mode = %s; prepare plan as %s", mode, sql)
 	if _, err := conn.Exec(t.Context(), script, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
