@@ -51,7 +51,7 @@ func scaleTo(ctx context.Context, server *server, p plan, workers int, log io.Wr
 		if startErr != nil {
 			return "", startErr
 		}
-		defer func() { err = errors.Join(err, w.stop()) }() //nolint:gocritic // they end together
+		defer func() { err = errors.Join(err, w.stop()) }()
 		m.pids = append(m.pids, w.cmd.Process.Pid)
 	}
 	if _, err := submitter.order(contender.Order{Do: contender.Load, N: max(100*workers, p.n/10), InFlight: scaleFlight}); err != nil {

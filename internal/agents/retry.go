@@ -32,14 +32,20 @@ type Policy struct {
 }
 
 // ModelPolicy is how model requests are repeated unless the agent says otherwise; their number is a limit of the job.
-var ModelPolicy = Policy{Attempts: 5, Backoff: time.Second, Max: time.Minute}
+func ModelPolicy() Policy {
+	return Policy{Attempts: 5, Backoff: time.Second, Max: time.Minute}
+}
 
 // SQLPolicy is how a transaction that lost to a concurrent one is repeated: it has had no effect.
-var SQLPolicy = Policy{Attempts: 5, Backoff: 10 * time.Millisecond, Max: time.Second}
+func SQLPolicy() Policy {
+	return Policy{Attempts: 5, Backoff: 10 * time.Millisecond, Max: time.Second}
+}
 
 // outsidePolicy is for calls that leave the process: one that failed may have had its effect, so it is repeated only a
 // little unless its author says more.
-var outsidePolicy = Policy{Attempts: 3, Backoff: time.Second, Max: time.Minute}
+func outsidePolicy() Policy {
+	return Policy{Attempts: 3, Backoff: time.Second, Max: time.Minute}
+}
 
 const (
 	mostAttempts = 100
@@ -121,9 +127,9 @@ func (p Policy) Delay(attempt int, random uint64) time.Duration {
 
 // Policy is how the tool's calls are repeated.
 func (t Tool) Policy() Policy {
-	def := outsidePolicy
+	def := outsidePolicy()
 	if t.Kind == SQLTool {
-		def = SQLPolicy
+		def = SQLPolicy()
 	}
 	if t.Retry == nil {
 		return def

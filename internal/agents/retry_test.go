@@ -77,7 +77,7 @@ func TestRetryOfAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := agents.Policy{Attempts: 9, Backoff: 3 * time.Second, Max: time.Minute}
-	if diff := cmp.Diff(want, def.Retry().Policy(agents.ModelPolicy)); diff != "" {
+	if diff := cmp.Diff(want, def.Retry().Policy(agents.ModelPolicy())); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	def.Meta["RETRY"] = "often"

@@ -57,6 +57,8 @@ func (s *stay) mayTake() bool { return s.engine.Stopping() == nil && s.engine.Ro
 // that is leaving, and are taken over.
 func (s *stay) took(list []uuid.UUID) {
 	for _, job := range list {
-		s.taken.run(func(ctx context.Context) { s.answer(ctx, job) })
+		s.taken.run(func(ctx context.Context) {
+			s.while(ctx, func(work context.Context) { s.engine.Taken(work, job) })
+		})
 	}
 }

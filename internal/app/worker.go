@@ -326,13 +326,18 @@ func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 
 // answer drives one job until it rests, the worker's grace is over, or the worker must give up.
 func (s *stay) answer(ctx context.Context, job uuid.UUID) {
+	s.worker.points.Job(failpoint.DoorbellTaken, job)
+	s.while(ctx, func(work context.Context) { s.engine.Advance(work, job) })
+	s.worker.points.Job(failpoint.DoorbellAnswered, job)
+}
+
+// while runs a job in a context that ends with the worker's life as well.
+func (s *stay) while(ctx context.Context, run func(work context.Context)) {
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(s.alive, func() { cancel(context.Cause(s.alive)) })
 	defer stop()
-	s.worker.points.Job(failpoint.DoorbellTaken, job)
-	s.engine.Advance(work, job)
-	s.worker.points.Job(failpoint.DoorbellAnswered, job)
+	run(work)
 }
 
 func random() uint64 {

@@ -89,7 +89,7 @@ func (r *run) giveBack(ctx context.Context) error {
 		return r.recordDiscards(list, make([]string, len(list)))
 	}
 	var err error
-	for range agents.SQLPolicy.Attempts {
+	for range agents.SQLPolicy().Attempts {
 		err = r.SQL.GiveBack(ctx, r.rec.Job, r.rec.Spec.Prefix, values, func(outcomes []string) (jobs.Commit, func(error), error) {
 			return r.commitDiscards(list, outcomes)
 		})
@@ -102,7 +102,7 @@ func (r *run) giveBack(ctx context.Context) error {
 	outcomes := make([]string, len(list))
 	for i, v := range values {
 		if v.Temporal != "" {
-			outcomes[i] = fmt.Sprintf("it lost to concurrent transactions %d times: %v", agents.SQLPolicy.Attempts, err)
+			outcomes[i] = fmt.Sprintf("it lost to concurrent transactions %d times: %v", agents.SQLPolicy().Attempts, err)
 		}
 	}
 	return r.recordDiscards(list, outcomes)

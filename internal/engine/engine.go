@@ -178,6 +178,15 @@ func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
 	}
 }
 
+// Taken runs a job that this worker took when it woke it. A run of it that is still in the table has let it go, and is
+// waited for: to claim beside it would only ring it.
+func (e *Engine) Taken(ctx context.Context, job jobs.ID) {
+	if old := e.held(job); old != nil {
+		old.gone(ctx)
+	}
+	e.Advance(ctx, job)
+}
+
 // placeFor is how long a run may hold its place: endless loops must not keep the jobs of others out.
 const placeFor = time.Second
 

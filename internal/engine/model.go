@@ -95,7 +95,7 @@ func (r *run) failed(eff jobs.AskModel, cause error) ([]jobs.Effect, error) {
 	ev := jobs.ModelFailed{Turn: eff.Turn, Attempt: eff.Attempt, Error: cause.Error()}
 	if wait, ok := providers.Retryable(cause); ok {
 		ev.Retryable = true
-		policy := r.agent.Retry().Policy(agents.ModelPolicy)
+		policy := r.agent.Retry().Policy(agents.ModelPolicy())
 		ev.RetryAt = r.Now().Add(max(wait, policy.Delay(eff.Attempt, r.Random()))).UnixMilli()
 	}
 	return r.apply(ev)

@@ -50,7 +50,7 @@ func (d *drive) startObject(p jobs.Pending, args []json.RawMessage) error {
 			d.results <- d.readObject(p, call)
 			return
 		}
-		d.results <- d.transact(p, agents.SQLPolicy, func(settle settling) error { return d.Objects.RunObject(d.work, call, settle) })
+		d.results <- d.transact(p, agents.SQLPolicy(), func(settle settling) error { return d.Objects.RunObject(d.work, call, settle) })
 	})
 	return nil
 }

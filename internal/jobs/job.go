@@ -188,6 +188,7 @@ func (j Job) Wake() time.Time {
 		at = j.askAt()
 	case Suspended:
 		at, _ = j.Cell.RetryAt()
+	case Paused, Done: // only somebody else can make them go on
 	}
 	if at == 0 {
 		return time.Time{}

@@ -20,8 +20,8 @@ type template struct {
 	propNames    []unistring.String
 	props        map[unistring.String]maker
 	symProps     map[*goja.Symbol]maker
-	symPropNames []*goja.Symbol
-	protoFactory func(*goja.Runtime) *goja.Object
+	symPropNames []*goja.Symbol                   //nolint:unused // holds the place of goja's field
+	protoFactory func(*goja.Runtime) *goja.Object //nolint:unused // likewise
 }
 
 // templateFields are where goja keeps the template of a built-in, and what an embedder may hang on a VM.
