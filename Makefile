@@ -45,7 +45,7 @@ bench: ## run every benchmark for BENCHTIME (1s)
 	@./scripts/need-postgres.sh
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 30m ./...
 
-bench-peers: ## the same jobs on Statek and its peers, in 5 minutes (ROUNDS=3, N=2000, ONLY=statek,statek-floor,dbos,river-tuned,river,river-noop,temporal,scaling)
+bench-peers: ## the same jobs on Statek and its peers, in 5 minutes (ROUNDS=3, N=2000, ONLY=statek,statek-shared,statek-floor,floor-shared,dbos,river-tuned,river,river-noop,temporal,scaling)
 	@./scripts/need-postgres.sh
 	@$(STATIC) -o bin/statek-worker ./cmd/worker
 	@cd bench && CGO_ENABLED=0 go build -o ../bin/bench .

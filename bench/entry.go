@@ -39,7 +39,9 @@ type sample struct {
 func (p plan) entries() []*entry {
 	all := []*entry{
 		{name: "statek", title: "Statek", waits: true},
+		{name: "statek-shared", title: "Statek, calls share transactions", waits: true},
 		{name: "statek-floor", title: "Statek, no VM"},
+		{name: "floor-shared", title: "Statek, no VM, shared"},
 		{name: "dbos", title: "DBOS Go, in place", waits: true},
 		{name: "river-tuned", title: "River by hand, cooldown 10 ms", waits: true},
 		{name: "river", title: "River by hand, defaults", waits: true},

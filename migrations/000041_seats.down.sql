@@ -155,7 +155,7 @@ drop function statek.sweep_seats();
 drop function statek.vacate(uuid);
 drop function statek.seat_jobs(uuid[]);
 drop function statek.call_parked(text);
-drop function statek.seats_taken(text, uuid, uuid[]);
+drop function statek.seats_taken(text, uuid, uuid[], boolean);
 drop function statek.limits_of(uuid[]);
 drop function statek.ancestors(text);
 drop function statek.limit_key(text, text);

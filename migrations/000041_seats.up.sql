@@ -71,15 +71,15 @@ create function statek.limits_of(_jobs uuid[])
   where j.id = any(_jobs)
 $$;
 
--- Seats of a key that are taken or kept, but for one job's own; _also are about to run.
-create function statek.seats_taken(_key text, _but uuid default null, _also uuid[] default '{}') returns integer
+-- Seats of a key that are taken or, with _kept, kept for who was called, but for one job's own; _also are about to run.
+create function statek.seats_taken(_key text, _but uuid default null, _also uuid[] default '{}', _kept boolean default true) returns integer
   language sql stable
   set search_path = pg_catalog, pg_temp as $$
   select (
     (select count(*) from statek.seats s join statek.job_state js on js.job_id = s.job_id
       where s.key = _key and s.job_id is distinct from _but and (js.owner is not null or s.job_id = any(_also)))
     + (select count(*) from statek.parked p
-      where p.key = _key and p.job_id is distinct from _but and p.called_at > clock_timestamp() - statek.called_for()))::integer
+      where _kept and p.key = _key and p.job_id is distinct from _but and p.called_at > clock_timestamp() - statek.called_for()))::integer
 $$;
 
 -- Calls parked jobs to the free seats of a key, whose row of limits the caller holds: of the prefix that has the fewest
@@ -159,9 +159,10 @@ begin
     over := (
       select l.key from statek.limits l
       where l.key = any(j.keys)
-        and (statek.seats_taken(l.key, j.job, now_seated) >= l.most
-          -- Nobody overtakes those who wait: a seat that has just become free is theirs.
-          or j.called_to is distinct from l.key and exists (
+        and (statek.seats_taken(l.key, j.job, now_seated, j.called_to is null) >= l.most
+          -- Nobody overtakes those who wait: a seat that has just become free is theirs. Who was called has waited, if
+          -- for another key: were it to wait for each of its keys anew, two keys with lines would let nobody through.
+          or j.called_to is null and exists (
             select from statek.parked p where p.key = l.key and p.called_at is null and p.job_id <> j.job))
       order by l.key limit 1);
     if over is null or j.urgent then

@@ -22,6 +22,14 @@ type floorSystem struct {
 }
 
 func openFloor(ctx context.Context, databaseURL string) (contender.System, error) {
+	return newFloor(ctx, databaseURL, false)
+}
+
+func openSharedFloor(ctx context.Context, databaseURL string) (contender.System, error) {
+	return newFloor(ctx, databaseURL, true)
+}
+
+func newFloor(ctx context.Context, databaseURL string, shared bool) (contender.System, error) {
 	if err := prepare(ctx, databaseURL); err != nil {
 		return nil, err
 	}
@@ -32,7 +40,7 @@ func openFloor(ctx context.Context, databaseURL string) (contender.System, error
 	if err := a.Migrate(ctx); err != nil {
 		return nil, fmt.Errorf("systems: migrate Statek: %w", err)
 	}
-	_, err = a.Apply(ctx, definitions(), "/")
+	_, err = a.Apply(ctx, definitions(shared), "/")
 	if err := errors.Join(grant(ctx, databaseURL), err); err != nil {
 		return nil, fmt.Errorf("systems: prepare Statek: %w", err)
 	}

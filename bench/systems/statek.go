@@ -15,15 +15,20 @@ import (
 )
 
 // definitions are two agents without a model. The first one's warmup is the cell of all contenders: three lines, two calls of
-// a tool in SQL, each committed with its record. Their bindings are kept as variables.
-func definitions() fstest.MapFS {
+// a tool in SQL, each committed with its record. Their bindings are kept as variables. shared: the tool says that calls of
+// different jobs may share a transaction.
+func definitions(shared bool) fstest.MapFS {
+	header := "-- tool: add(n int)\n-- returns: value\n"
+	if shared {
+		header += "-- batch: yes\n"
+	}
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	return fstest.MapFS{
 		"agents/two_steps.md":        file("# MODEL: scripted//none\n# System Prompt\nYou add.\n"),
 		"agents/two_steps.warmup.js": file(twoStepsCell),
 		"agents/sleeper.md":          file("# MODEL: scripted//none\n# System Prompt\nYou wait.\n"),
 		"agents/sleeper.warmup.js":   file("const m = await message()\nconst a = await add(1)\nexit(a)\n"),
-		"tools/add.sql":              file("-- tool: add(n int)\n-- returns: value\ninsert into app.ledger (n) values (:n) returning n\n"),
+		"tools/add.sql":              file(header + "insert into app.ledger (n) values (:n) returning n\n"),
 	}
 }
 
@@ -40,15 +45,20 @@ type statekSystem struct {
 }
 
 func openStatek(ctx context.Context, databaseURL string) (contender.System, error) {
-	return newStatek(ctx, databaseURL, true)
+	return newStatek(ctx, databaseURL, true, false)
+}
+
+// openShared lets calls share transactions.
+func openShared(ctx context.Context, databaseURL string) (contender.System, error) {
+	return newStatek(ctx, databaseURL, true, true)
 }
 
 // openSubmitter leaves the work to other processes.
 func openSubmitter(ctx context.Context, databaseURL string) (contender.System, error) {
-	return newStatek(ctx, databaseURL, false)
+	return newStatek(ctx, databaseURL, false, false)
 }
 
-func newStatek(ctx context.Context, databaseURL string, works bool) (contender.System, error) {
+func newStatek(ctx context.Context, databaseURL string, works, shared bool) (contender.System, error) {
 	if err := prepare(ctx, databaseURL); err != nil {
 		return nil, err
 	}
@@ -56,7 +66,7 @@ func newStatek(ctx context.Context, databaseURL string, works bool) (contender.S
 	if err != nil {
 		return nil, fmt.Errorf("systems: open Statek: %w", err)
 	}
-	if err := errors.Join(client.Migrate(ctx), grant(ctx, databaseURL), client.Apply(ctx, definitions(), "/")); err != nil {
+	if err := errors.Join(client.Migrate(ctx), grant(ctx, databaseURL), client.Apply(ctx, definitions(shared), "/")); err != nil {
 		client.Close()
 		return nil, fmt.Errorf("systems: prepare Statek: %w", err)
 	}

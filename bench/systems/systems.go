@@ -20,8 +20,10 @@ type Open func(ctx context.Context, databaseURL string) (contender.System, error
 func All() map[string]Open {
 	return map[string]Open{
 		"statek":        openStatek,
+		"statek-shared": openShared,
 		"statek-submit": openSubmitter,
 		"statek-floor":  openFloor,
+		"floor-shared":  openSharedFloor,
 		"dbos":          openDBOS,
 		"river":         openRiver(riverDefault),
 		"river-tuned":   openRiver(riverTuned),
