@@ -101,6 +101,8 @@ func newPool(ctx context.Context, url string, conns int, name string, idle time.
 	params["statement_timeout"] = "30s"
 	params["tcp_keepalives_idle"], params["tcp_keepalives_interval"], params["tcp_keepalives_count"] = "5", "2", "3"
 	if idle > 0 {
+		// A worker's statements are few and each knows its keys: planning them anew would cost more than running them.
+		params["plan_cache_mode"] = "force_generic_plan"
 		params["idle_in_transaction_session_timeout"] = fmt.Sprint(idle.Milliseconds())
 		params["lock_timeout"] = "5s"
 		params["tcp_user_timeout"] = "5000"

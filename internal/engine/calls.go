@@ -194,7 +194,11 @@ func (d *drive) runSQL(p jobs.Pending, tool agents.Tool, values map[string]json.
 		SQLCall: *tool.SQL, Values: values, Timeout: tool.Limit(),
 		Builtins: map[string]string{"job_id": d.rec.Job.String(), "prefix": d.rec.Spec.Prefix},
 	}
-	return d.lastChance(tool, d.transact(p, tool.Policy(), func(settle settling) error { return d.SQL.RunTool(d.work, run, settle) }))
+	do := func(settle settling) error { return d.SQL.RunTool(d.work, run, settle) }
+	if run.Batch { // it has no transaction of its own, and the store bounds those that end up with one
+		return d.lastChance(tool, d.retrying(p, tool.Policy(), do))
+	}
+	return d.lastChance(tool, d.transact(p, tool.Policy(), do))
 }
 
 // settling makes the commit of a transactional call out of its result.
@@ -208,6 +212,10 @@ func (d *drive) transact(p jobs.Pending, policy agents.Policy, do func(settle se
 	case <-d.work.Done():
 		return d.cancelled(p)
 	}
+	return d.retrying(p, policy, do)
+}
+
+func (d *drive) retrying(p jobs.Pending, policy agents.Policy, do func(settle settling) error) result {
 	var err error
 	for attempt := 1; ; attempt++ {
 		err = do(func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {

@@ -70,13 +70,13 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 // tool and a bounded time. leaveTool follows it.
 func (l *look) enter() []string {
 	return []string{
-		"savepoint temporal", "set local role statek_tool",
+		"savepoint temporal", "set local role statek_tool", "set local plan_cache_mode = auto",
 		fmt.Sprintf("set local statement_timeout = %d", l.w.Timeout.Milliseconds()),
 		fmt.Sprintf("set local lock_timeout = %d", l.w.Timeout.Milliseconds()/5),
 	}
 }
 
-var leaveTool = []string{"reset role", "set local statement_timeout to default", "set local lock_timeout to default"}
+var leaveTool = []string{"reset role", "set local plan_cache_mode to default", "set local statement_timeout to default", "set local lock_timeout to default"}
 
 // blame puts an error of the temporal's own code into the evaluation. What is not its fault is returned.
 func (l *look) blame(ctx context.Context, err error) error {

@@ -23,10 +23,10 @@ values (sqlc.arg(job)::uuid, 'READY', sqlc.arg(core)::text::json, 1, sqlc.narg(w
 -- name: JobsLoad :many
 select j.id, j.prefix, j.role, j.agent_id, j.agent_version, j.spec, j.locale, j.source, j.created_at,
   s.core, s.seq, s.epoch, s.owner, c.generation
-from statek.jobs j
-join statek.job_state s on s.job_id = j.id
-cross join statek.catalog c
-where j.id = any(sqlc.arg(jobs)::uuid[]);
+from unnest(sqlc.arg(jobs)::uuid[]) as u(id)
+cross join lateral (select * from statek.jobs x where x.id = u.id offset 0) j -- one look-up for each, whatever the statistics say
+cross join lateral (select * from statek.job_state x where x.job_id = u.id offset 0) s
+cross join statek.catalog c;
 
 -- Rings the jobs whose own timer has come. A job that sleeps until a call's next attempt has no other sign of its work,
 -- should this ring be lost: its timer goes off again until its owner's commit sets it anew.

@@ -5,10 +5,10 @@ where job_id = $1
 order by id;
 
 -- name: MailboxOf :many
-select job_id, id, kind, cell, call, payload, created_at, evidence
-from statek.mailbox
-where job_id = any(sqlc.arg(jobs)::uuid[])
-order by job_id, id;
+select m.job_id, m.id, m.kind, m.cell, m.call, m.payload, m.created_at, m.evidence
+from unnest(sqlc.arg(jobs)::uuid[]) as u(id)
+cross join lateral (select * from statek.mailbox x where x.job_id = u.id offset 0) m
+order by m.job_id, m.id;
 
 -- name: MailboxPut :exec
 insert into statek.mailbox (job_id, kind, payload)

@@ -19,7 +19,15 @@ type merger[T any] struct {
 	mu     sync.Mutex
 	queue  []*merged[T]
 	active int
+	last   int // the size of the batch before
 }
+
+// In a crowd a batch waits a little for others: its price is that of a transaction, whatever it holds. A crowd is when
+// crowd operations have come for this batch and the one before; one job alone never is.
+const (
+	crowd  = 4
+	linger = 3 * time.Millisecond
+)
 
 // merged is one operation in a merger.
 type merged[T any] struct {
@@ -62,7 +70,13 @@ func (m *merger[T]) do(ctx context.Context, op T) error {
 func (m *merger[T]) work(ctx context.Context) {
 	for {
 		m.mu.Lock()
+		if n := len(m.queue); n > 0 && n < m.most/2 && n+m.last >= crowd {
+			m.mu.Unlock()
+			time.Sleep(linger)
+			m.mu.Lock()
+		}
 		n := min(len(m.queue), m.most)
+		m.last = n
 		if n == 0 {
 			m.active--
 			m.mu.Unlock()

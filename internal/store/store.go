@@ -33,6 +33,7 @@ type Store struct {
 	commits *merger[*commitOp]
 	tools   *merger[*toolOp]
 	submits *merger[*submitOp]
+	alone   chan struct{} // calls that came out of a batch, a few at once
 
 	// strayMail is the last mail that RingStray has looked at; 0: it begins again.
 	strayMail atomic.Int64
@@ -53,10 +54,11 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	waits := NewWaits(pool, now)
 	waits.Rang = bell.Rang
 	s := &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
+	s.alone = make(chan struct{}, 3)
 	s.claims = &merger[*claimOp]{run: s.claimMany, most: 64, lanes: 1}
-	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64, lanes: 2}
-	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64, lanes: 2}
-	s.submits = &merger[*submitOp]{run: s.submitMany, most: 64, lanes: 2}
+	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64, lanes: 1}
+	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64, lanes: 1}
+	s.submits = &merger[*submitOp]{run: s.submitMany, most: 64, lanes: 1}
 	return s
 }
 

@@ -35,6 +35,13 @@ func (s *Store) RunTool(ctx context.Context, call agents.SQLRun, settle Settle) 
 		if err := s.tools.do(ctx, op); !errors.Is(err, errAlone) {
 			return err
 		}
+		// A whole batch may have come apart: it must not take all connections, of which its runs need some.
+		select {
+		case s.alone <- struct{}{}:
+			defer func() { <-s.alone }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	err = s.runQuick(ctx, []*toolOp{op}, call.Timeout)
 	var pg *pgconn.PgError
@@ -110,7 +117,7 @@ func enterTool(ctx context.Context, tx pgx.Tx, timeout time.Duration) error {
 	enter := &pgx.Batch{}
 	enter.Queue("savepoint tool")
 	enter.Queue("set local role statek_tool")
-	enter.Queue("select set_config('statement_timeout', $1, true)", fmt.Sprintf("%dms", timeout.Milliseconds()))
+	enter.Queue("select set_config('plan_cache_mode', 'auto', true), set_config('statement_timeout', $1, true)", fmt.Sprintf("%dms", timeout.Milliseconds()))
 	return wrap(tx.SendBatch(ctx, enter).Close(), "enter tool")
 }
 

@@ -108,14 +108,14 @@ func (s *Store) runQuick(ctx context.Context, ops []*toolOp, timeout time.Durati
 func performQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) error {
 	b := &pgx.Batch{}
 	b.Queue("begin")
-	b.Queue("select set_config('role', 'statek_tool', true), set_config('statement_timeout', $1, true)", fmt.Sprintf("%dms", timeout.Milliseconds()))
+	b.Queue("select set_config('role', 'statek_tool', true), set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'auto', true)", fmt.Sprintf("%dms", timeout.Milliseconds()))
 	for _, op := range ops {
 		b.Queue(asJSON(op.call.SQLCall), op.values...).Query(func(rows pgx.Rows) (err error) {
 			op.value, err = collect(op.call.SQLCall, rows)
 			return err
 		})
 	}
-	b.Queue("select set_config('role', 'none', true), set_config('statement_timeout', '0', true)")
+	b.Queue("select set_config('role', 'none', true), set_config('statement_timeout', '0', true), set_config('plan_cache_mode', 'force_generic_plan', true)")
 	return conn.SendBatch(ctx, b).Close()
 }
 

@@ -207,7 +207,8 @@ func (q *Queries) HistoryOfCell(ctx context.Context, arg HistoryOfCellParams) ([
 
 const HistoryOfSleepers = `-- name: HistoryOfSleepers :many
 select h.job_id, h.seq, h.kind, h.cell, h.call, h.at, h.payload
-from statek.job_state s
+from unnest($1::uuid[]) as u(id)
+cross join lateral (select x.job_id from statek.job_state x where x.job_id = u.id and x.status = 'SUSPENDED' offset 0) s
 cross join lateral (
   select b.seq, b.cell
   from statek.history b
@@ -215,9 +216,13 @@ cross join lateral (
   order by b.seq desc
   limit 1
 ) started
-join statek.history h on h.job_id = s.job_id and h.seq >= started.seq and h.cell = started.cell
-where s.job_id = any($1::uuid[]) and s.status = 'SUSPENDED'
-  and h.kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
+cross join lateral (
+  select x.job_id, x.seq, x.kind, x.cell, x.call, x.at, x.payload
+  from statek.history x
+  where x.job_id = s.job_id and x.seq >= started.seq and x.cell = started.cell
+    and x.kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
+  offset 0
+) h
 order by h.job_id, h.seq
 `
 

@@ -13,10 +13,10 @@ import (
 )
 
 const MailboxOf = `-- name: MailboxOf :many
-select job_id, id, kind, cell, call, payload, created_at, evidence
-from statek.mailbox
-where job_id = any($1::uuid[])
-order by job_id, id
+select m.job_id, m.id, m.kind, m.cell, m.call, m.payload, m.created_at, m.evidence
+from unnest($1::uuid[]) as u(id)
+cross join lateral (select id, job_id, kind, cell, call, payload, created_at, evidence from statek.mailbox x where x.job_id = u.id offset 0) m
+order by m.job_id, m.id
 `
 
 type MailboxOfRow struct {
