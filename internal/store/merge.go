@@ -72,7 +72,7 @@ func (m *merger[T]) work(ctx context.Context) {
 		m.mu.Lock()
 		if n := len(m.queue); n > 0 && n < m.most/2 && n+m.last >= crowd {
 			m.mu.Unlock()
-			time.Sleep(linger)
+			time.Sleep(linger) //nolint:forbidigo // waits for nobody in particular
 			m.mu.Lock()
 		}
 		n := min(len(m.queue), m.most)
