@@ -31,7 +31,7 @@ where job_id = $1 and cell = $2 and call = $3 and set_id is null;
 -- name: WaitGroupsOf :many
 select g.id
 from unnest(sqlc.arg(hashes)::bytea[]) with ordinality as h(hash, n)
-join statek.wait_groups g on g.hash = h.hash
+cross join lateral (select x.id from statek.wait_groups x where x.hash = h.hash offset 0) g
 group by g.id
 order by min(h.n);
 

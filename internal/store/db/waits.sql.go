@@ -290,7 +290,7 @@ func (q *Queries) WaitGroupsIdle(ctx context.Context, arg WaitGroupsIdleParams) 
 const WaitGroupsOf = `-- name: WaitGroupsOf :many
 select g.id
 from unnest($1::bytea[]) with ordinality as h(hash, n)
-join statek.wait_groups g on g.hash = h.hash
+cross join lateral (select x.id from statek.wait_groups x where x.hash = h.hash offset 0) g
 group by g.id
 order by min(h.n)
 `
