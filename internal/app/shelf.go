@@ -52,51 +52,39 @@ func (s *shelf) current(ctx context.Context) (int64, error) {
 	return s.generation, err
 }
 
-// agent finds the agent of a role; what is read is never older than the generation that is kept.
+// agent finds the agent of a role.
 func (s *shelf) agent(ctx context.Context, prefix, role string) (store.AgentVersion, error) {
-	key := agentKey{prefix, role}
-	s.mu.Lock()
-	agent, ok := s.agents[key]
-	generation := s.generation
-	s.mu.Unlock()
-	if ok {
-		return agent, nil
-	}
-	agent, err := s.store.FindAgent(ctx, prefix, role)
-	if err != nil {
-		return store.AgentVersion{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.generation == generation {
-		if len(s.agents) >= mostShelved {
-			clear(s.agents)
-		}
-		s.agents[key] = agent
-	}
-	return agent, nil
+	return shelved(s, func() map[agentKey]store.AgentVersion { return s.agents }, agentKey{prefix, role},
+		func() (store.AgentVersion, error) { return s.store.FindAgent(ctx, prefix, role) })
 }
 
 // catalog reads the tools and temporals of a prefix.
 func (s *shelf) catalog(ctx context.Context, prefix string) (store.Catalog, error) {
+	return shelved(s, func() map[string]store.Catalog { return s.catalogs }, prefix,
+		func() (store.Catalog, error) { return s.store.Catalog(ctx, prefix) })
+}
+
+// shelved returns what is kept, or reads and keeps it. What is read is never older than the generation that is kept.
+// kept finds the map of now, under the lock: a refresh makes new ones.
+func shelved[K comparable, V any](s *shelf, kept func() map[K]V, key K, read func() (V, error)) (V, error) {
 	s.mu.Lock()
-	catalog, ok := s.catalogs[prefix]
+	value, ok := kept()[key]
 	generation := s.generation
 	s.mu.Unlock()
 	if ok {
-		return catalog, nil
+		return value, nil
 	}
-	catalog, err := s.store.Catalog(ctx, prefix)
+	value, err := read()
 	if err != nil {
-		return store.Catalog{}, err
+		return value, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.generation == generation {
-		if len(s.catalogs) >= mostShelved {
-			clear(s.catalogs)
+		if len(kept()) >= mostShelved {
+			clear(kept())
 		}
-		s.catalogs[prefix] = catalog
+		kept()[key] = value
 	}
-	return catalog, nil
+	return value, nil
 }

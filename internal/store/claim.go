@@ -126,13 +126,13 @@ func (s *Store) HandOver(ctx context.Context, h jobs.Hold) error {
 
 // Mail reads the job's mailbox, oldest first. Rows stay until a commit consumes them.
 func (s *Store) Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error) {
-	rows, err := s.q.MailboxRead(ctx, job)
+	rows, err := s.q.MailboxOf(ctx, []jobs.ID{job})
 	if err != nil {
 		return nil, wrap(err, "read the mailbox of job %s", job)
 	}
 	mail := make([]jobs.Mail, len(rows))
 	for i, r := range rows {
-		mail[i] = letter(db.MailboxOfRow{ID: r.ID, Kind: r.Kind, Cell: r.Cell, Call: r.Call, Payload: r.Payload, CreatedAt: r.CreatedAt, Evidence: r.Evidence})
+		mail[i] = letter(r)
 	}
 	return mail, nil
 }
@@ -145,22 +145,6 @@ func (s *Store) TakeMessage(ctx context.Context, h jobs.Hold, cell, call int) (w
 	b.Queue(db.WaitKeepMessage, h.Job, int32(cell), int32(call))
 	err = s.pool.SendBatch(ctx, b).Close()
 	return won && err == nil, wrap(err, "take a message for call %d of job %s", call, h.Job)
-}
-
-// Workspace reads the current variables.
-func (s *Store) Workspace(ctx context.Context, job jobs.ID) ([]jobs.Variable, error) {
-	rows, err := s.q.VariablesCurrent(ctx, job)
-	if err != nil {
-		return nil, wrap(err, "read the workspace of job %s", job)
-	}
-	vars := make([]jobs.Variable, len(rows))
-	for i, r := range rows {
-		vars[i] = jobs.Variable{Name: r.Name, Value: r.Value, Type: r.Type}
-		if r.Refused != nil {
-			vars[i].Refused = *r.Refused
-		}
-	}
-	return vars, nil
 }
 
 // CellHistory reads what a replay of the cell needs; since is the row that started it, or 0.

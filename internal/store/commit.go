@@ -133,8 +133,8 @@ func (s *Store) queue(b *pgx.Batch, list ...*commitOp) error {
 	}
 	for _, op := range list {
 		c := op.commit
-		for _, w := range c.Variables {
-			if !plain(c.Variables) {
+		if !plain(c.Variables) {
+			for _, w := range c.Variables {
 				queueVariables(b, c.Job, w)
 			}
 		}

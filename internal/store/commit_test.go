@@ -229,7 +229,7 @@ func TestLostConnectionsAreUnavailability(t *testing.T) {
 	far := store.New(pgtest.Pool(t, wire.URL()), nil, time.Now)
 	reads := map[string]func(context.Context) error{
 		"mail":      func(ctx context.Context) error { _, err := far.Mail(ctx, job); return err },
-		"workspace": func(ctx context.Context) error { _, err := far.Workspace(ctx, job); return err },
+		"workspace": func(ctx context.Context) error { _, err := far.Variables(ctx, job, nil); return err },
 		"claim":     func(ctx context.Context) error { _, _, err := far.Claim(ctx, job, uuid.New(), false); return err },
 		"put":       func(ctx context.Context) error { return far.Put(ctx, job, "message", json.RawMessage("1")) },
 	}

@@ -1,9 +1,3 @@
--- name: MailboxRead :many
-select id, kind, cell, call, payload, created_at, evidence
-from statek.mailbox
-where job_id = $1
-order by id;
-
 -- name: MailboxOf :many
 select m.job_id, m.id, m.kind, m.cell, m.call, m.payload, m.created_at, m.evidence
 from unnest(sqlc.arg(jobs)::uuid[]) as u(id)

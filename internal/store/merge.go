@@ -13,13 +13,13 @@ import (
 type merger[T any] struct {
 	// run performs a batch and gives each item its outcome with done.
 	run func(ctx context.Context, batch []*merged[T])
-	// most bounds a batch; lanes are batches on their way at once.
-	most, lanes int
+	// most bounds a batch.
+	most int
 
-	mu     sync.Mutex
-	queue  []*merged[T]
-	active int
-	last   int // the size of the batch before
+	mu      sync.Mutex
+	queue   []*merged[T]
+	working bool // a batch is on its way, one at a time: two would be half as large
+	last    int  // the size of the batch before
 }
 
 // In a crowd a batch waits a little for others: its price is that of a transaction, whatever it holds. A crowd is when
@@ -49,8 +49,8 @@ func (m *merger[T]) do(ctx context.Context, op T) error {
 	item := &merged[T]{op: op, outcome: make(chan error, 1)}
 	m.mu.Lock()
 	m.queue = append(m.queue, item)
-	if m.active < m.lanes {
-		m.active++
+	if !m.working {
+		m.working = true
 		go m.work(context.WithoutCancel(ctx))
 	}
 	m.mu.Unlock()
@@ -78,7 +78,7 @@ func (m *merger[T]) work(ctx context.Context) {
 		n := min(len(m.queue), m.most)
 		m.last = n
 		if n == 0 {
-			m.active--
+			m.working = false
 			m.mu.Unlock()
 			return
 		}

@@ -144,7 +144,7 @@ func objectFault(call objects.Call, err error) *jobs.Fault {
 		return &jobs.Fault{Name: "TimeoutError", Code: "timeout", Message: fmt.Sprintf(
 			"%s waited %s for another transaction that holds %s/%s: try again later", call.Name, objectTimeout, call.Collection, call.Key)}
 	case errors.As(err, &pg) && !retryable(pg):
-		return &jobs.Fault{Name: "SQLError", Code: pg.Code, Message: sentence(pg)}
+		return sqlFault(pg)
 	default:
 		return nil
 	}

@@ -55,10 +55,10 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	waits.Rang = bell.Rang
 	s := &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
 	s.alone = make(chan struct{}, 3)
-	s.claims = &merger[*claimOp]{run: s.claimMany, most: 64, lanes: 1}
-	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64, lanes: 1}
-	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64, lanes: 1}
-	s.submits = &merger[*submitOp]{run: s.submitMany, most: 64, lanes: 1}
+	s.claims = &merger[*claimOp]{run: s.claimMany, most: 64}
+	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64}
+	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64}
+	s.submits = &merger[*submitOp]{run: s.submitMany, most: 64}
 	return s
 }
 

@@ -46,10 +46,10 @@ func (s *Store) RunTool(ctx context.Context, call agents.SQLRun, settle Settle) 
 	err = s.runQuick(ctx, []*toolOp{op}, call.Timeout)
 	var pg *pgconn.PgError
 	switch {
-	case !errors.As(err, &pg) || retryable(pg) || pg.Code == "ST001":
+	case !errors.As(err, &pg) || retryable(pg):
 		return err
 	case pg.Code == "57014" || pg.Code == "55P03": // it has waited long enough
-		return s.fault(ctx, &jobs.Fault{Name: "SQLError", Code: pg.Code, Message: sentence(pg)}, settle)
+		return s.fault(ctx, sqlFault(pg), settle)
 	}
 	return s.recorded(ctx, func(tx pgx.Tx) (json.RawMessage, *jobs.Fault, error) { return runStatement(ctx, tx, call, values) }, settle)
 }
@@ -87,7 +87,7 @@ func (s *Store) recorded(ctx context.Context, do func(pgx.Tx) (json.RawMessage, 
 	ended(err)
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code[:2] == "23" { // a deferred constraint: what was done was wrong, not the record of it
-		return s.fault(ctx, &jobs.Fault{Name: "SQLError", Code: pg.Code, Message: sentence(pg)}, settle)
+		return s.fault(ctx, sqlFault(pg), settle)
 	}
 	return err
 }
@@ -106,8 +106,7 @@ func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun, values []a
 	case errors.As(err, &pg) && retryable(pg):
 		return nil, nil, wrap(err, "run tool")
 	case errors.As(err, &pg):
-		fault := &jobs.Fault{Name: "SQLError", Code: pg.Code, Message: sentence(pg)}
-		return nil, fault, wrap(leave(ctx, tx, "rollback to savepoint tool"), "leave tool")
+		return nil, sqlFault(pg), wrap(leave(ctx, tx, "rollback to savepoint tool"), "leave tool")
 	default:
 		return nil, nil, wrap(err, "run tool")
 	}
@@ -150,6 +149,11 @@ func leave(ctx context.Context, tx pgx.Tx, how string) error {
 // retryable reports failures that come from concurrency, not from the statement.
 func retryable(pg *pgconn.PgError) bool {
 	return pg.Code == "40001" || pg.Code == "40P01" || pg.Code[:2] == "57" && pg.Code != "57014"
+}
+
+// sqlFault is what code is told of a refused statement.
+func sqlFault(pg *pgconn.PgError) *jobs.Fault {
+	return &jobs.Fault{Name: "SQLError", Code: pg.Code, Message: sentence(pg)}
 }
 
 func sentence(pg *pgconn.PgError) string {

@@ -1,11 +1,11 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,11 +40,11 @@ const batchPatience = 500 * time.Millisecond
 // toolMany performs the calls of different jobs in one transaction. The order of jobs is that of their ids: two batches
 // take the locks of runs and of rows in the same order.
 func (s *Store) toolMany(ctx context.Context, items []*merged[*toolOp]) {
-	slices.SortStableFunc(items, func(a, b *merged[*toolOp]) int { return bytes.Compare(a.op.job(), b.op.job()) })
+	slices.SortStableFunc(items, func(a, b *merged[*toolOp]) int { return strings.Compare(a.op.job(), b.op.job()) })
 	var ops []*toolOp
 	var sent []*merged[*toolOp]
 	for i, it := range items {
-		if i > 0 && bytes.Equal(it.op.job(), items[i-1].op.job()) {
+		if i > 0 && it.op.job() == items[i-1].op.job() {
 			it.done(errAlone) // a run has one commit at a time
 			continue
 		}
@@ -60,7 +60,7 @@ func (s *Store) toolMany(ctx context.Context, items []*merged[*toolOp]) {
 	}
 }
 
-func (op *toolOp) job() []byte { return []byte(op.call.Builtins["job_id"]) }
+func (op *toolOp) job() string { return op.call.Builtins["job_id"] }
 
 // runQuick performs calls and commits them with their records, in two round trips and one transaction. After an
 // error nothing has happened, unless it is jobs.ErrUnknownOutcome.

@@ -196,7 +196,7 @@ func TestAnythingThatIsPrintedIsStored(t *testing.T) {
 	k.must(err)
 	issued, _ := entries[2].Event.(jobs.CallIssued)
 	settled, _ := entries[3].Event.(jobs.CallSettled)
-	vars, err := k.store.Workspace(k.ctx, job)
+	vars, err := k.store.Variables(k.ctx, job, nil)
 	k.must(err)
 	byName := map[string]string{}
 	for _, v := range vars {

@@ -75,51 +75,6 @@ func (q *Queries) MailboxPut(ctx context.Context, arg MailboxPutParams) error {
 	return err
 }
 
-const MailboxRead = `-- name: MailboxRead :many
-select id, kind, cell, call, payload, created_at, evidence
-from statek.mailbox
-where job_id = $1
-order by id
-`
-
-type MailboxReadRow struct {
-	ID        int64
-	Kind      string
-	Cell      int32
-	Call      int32
-	Payload   []byte
-	CreatedAt time.Time
-	Evidence  []byte
-}
-
-func (q *Queries) MailboxRead(ctx context.Context, jobID uuid.UUID) ([]MailboxReadRow, error) {
-	rows, err := q.db.Query(ctx, MailboxRead, jobID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []MailboxReadRow
-	for rows.Next() {
-		var i MailboxReadRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Kind,
-			&i.Cell,
-			&i.Call,
-			&i.Payload,
-			&i.CreatedAt,
-			&i.Evidence,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const Ring = `-- name: Ring :exec
 select statek.ring($1::uuid[], $2::boolean)
 `
