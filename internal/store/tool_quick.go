@@ -79,7 +79,7 @@ func (s *Store) runQuick(ctx context.Context, ops []*toolOp, timeout time.Durati
 		}
 	}()
 	if err := performQuick(ctx, conn, ops, timeout); err != nil {
-		return wrap(err, "run tool")
+		return fmt.Errorf("store: run tool: %w", err) // not wrap: what a tool raises is never the fence
 	}
 	for _, op := range ops {
 		if op.commit, op.ended, err = op.settle(op.value, nil); err != nil {

@@ -26,6 +26,10 @@ declare n bigint := nextval('app.tries');
 begin
   if n <= _times then raise exception 'try again' using errcode = '40001'; end if;
   return n;
+end $$;
+create function app.refuse(_code text) returns void language plpgsql as $$
+begin
+  raise exception 'refused' using errcode = _code;
 end $$;`
 
 // toolKit is a job whose cell has called an SQL tool.
@@ -119,6 +123,7 @@ func TestToolFailuresAreResults(t *testing.T) {
 		{"statek is closed", "select * from statek.jobs", "", "42501", "permission denied for schema statek"},
 		{"river is closed", "select * from river.river_job", "", "42501", "permission denied for schema river"},
 		{"timeout", "select pg_sleep(10)", "50ms", "57014", "timeout"},
+		{"the code of a lost job", "select app.refuse('ST001')", "", "ST001", "refused"},
 	}
 	for i, c := range cases {
 		_, fault, err := h.call("-- tool: t()\n-- returns: none\n"+c.sql, c.timeout, nil)
