@@ -53,6 +53,7 @@ type App struct {
 	hub      *hub
 	now      func() time.Time
 	backlog  backlog
+	here     here
 }
 
 // Open prepares an App. It does not need the database to be up.

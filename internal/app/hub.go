@@ -5,6 +5,9 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+
+	"statek/internal/jobs"
+	"statek/internal/store"
 )
 
 // hub wakes callers that wait for a job to change.
@@ -33,6 +36,24 @@ func (h *hub) watch(job uuid.UUID, atRest bool) (<-chan struct{}, func()) {
 			delete(h.waiting, job)
 		}
 	}
+}
+
+// bell tells waiting callers of this process at once, and the others by a notification.
+type bell struct {
+	*store.Notifier
+	hub *hub
+}
+
+// Changed implements store.Bell.
+func (b bell) Changed(job jobs.ID, rests bool) {
+	b.hub.tell(job, rests)
+	b.Notifier.Changed(job, rests)
+}
+
+func (h *hub) tell(job uuid.UUID, rests bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	wake(h.waiting[job], rests)
 }
 
 // changed reads a notification: a list of job ids, or nothing, which means any.
