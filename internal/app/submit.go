@@ -175,6 +175,9 @@ func (a *App) insertPlain(ctx context.Context, list []store.NewJob) ([]Job, erro
 	if worker != nil {
 		id = worker.id
 	}
+	for _, n := range list {
+		a.hub.submits(n.ID)
+	}
 	taken, err := a.store.SubmitJobs(ctx, list, id)
 	if err != nil {
 		if errors.Is(err, store.ErrStale) {
