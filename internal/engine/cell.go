@@ -155,19 +155,27 @@ func (d *drive) print(step jsvm.Step) error {
 	return err
 }
 
-// issue records the calls of one drain.
+// issue records the calls of one drain, and its waits with them.
 func (d *drive) issue(step jsvm.Step) ([]jobs.Pending, error) {
+	over := step.State != jsvm.Pending || step.Exit != nil
 	calls := make([]jobs.Pending, 0, len(step.Calls))
 	for _, c := range step.Calls {
-		p := jobs.Pending{Call: c.ID, Name: c.Name, Class: d.class(c.Name)}
 		ev := jobs.CallIssued{
-			Call: c.ID, Name: c.Name, Class: p.Class, Args: c.Args, Temporal: d.catalog.Temporals[c.Name].ID,
+			Call: c.ID, Name: c.Name, Class: d.class(c.Name), Args: c.Args, Temporal: d.catalog.Temporals[c.Name].ID,
 			Hash: step.Hash, After: d.delivered,
 		}
-		if _, err := d.apply(ev); err != nil {
+		var wait *temporal.Spec
+		var wrong *jobs.Fault
+		if ev.Class == jobs.Wait && !over {
+			var err error
+			if wait, wrong, err = d.plan(ev); err != nil {
+				return nil, err
+			}
+		}
+		if err := d.record(ev, wait, wrong); err != nil {
 			return nil, err
 		}
-		calls = append(calls, p)
+		calls = append(calls, jobs.Pending{Call: c.ID, Name: c.Name, Class: ev.Class})
 	}
 	for _, s := range step.Sets {
 		if err := d.join(s); err != nil {
