@@ -178,10 +178,10 @@ func (d *drive) startTool(p jobs.Pending, args []json.RawMessage, redo bool) err
 	d.inflight++
 	d.wg.Go(func() {
 		if tool.Kind == agents.SQLTool {
-			d.results <- d.runSQL(p, tool, values)
+			d.results.put(d.runSQL(p, tool, values))
 			return
 		}
-		d.results <- d.callOut(p, tool, values)
+		d.results.put(d.callOut(p, tool, values))
 	})
 	return nil
 }

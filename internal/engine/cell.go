@@ -20,7 +20,7 @@ type drive struct {
 	printed  int             // console lines the cell has printed in all
 	recorded int             // console lines that history has
 	inflight int             // tool calls that are being performed
-	results  chan result     // from their goroutines
+	results  *inbox          // from their goroutines
 	work     context.Context // of tool calls; ends with the cell
 	stop     context.CancelCauseFunc
 	wg       sync.WaitGroup
@@ -33,9 +33,6 @@ type result struct {
 	failed  *jobs.CallFailed
 	err     error
 }
-
-// maxPending is more than any cell may have open, so that a goroutine never waits to hand in its result.
-const maxPending = 4096
 
 var errCellOver = errors.New("engine: the cell is over")
 
@@ -71,7 +68,7 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 		return nil, false, err
 	}
 	work, stop := context.WithCancelCause(ctx)
-	d := &drive{run: r, number: r.job.Cell.Number, results: make(chan result, maxPending), work: work, stop: stop}
+	d := &drive{run: r, number: r.job.Cell.Number, results: newInbox(), work: work, stop: stop}
 	defer d.wg.Wait()
 	defer stop(errCellOver)
 	defer func() { d.live, d.delivered = false, 0 }()
@@ -218,18 +215,15 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 		return d.sleep(ctx, hash)
 	}
 	d.idle()
-	if res, ok := poll(d.results); ok {
+	if res, ok := d.results.take(); ok {
 		if err := d.take(res); err != nil || d.halting() {
 			return nil, false, err
 		}
 		return d.takeReady(), false, nil
 	}
 	select {
-	case res := <-d.results:
-		if err := d.take(res); err != nil || d.halting() {
-			return nil, false, err
-		}
-		return d.takeReady(), false, nil
+	case <-d.results.news:
+		return d.await(ctx, hash)
 	case <-due:
 		return nil, false, d.retry(ctx)
 	case <-d.rung:
