@@ -96,7 +96,7 @@ func (p *Pool) await(ctx context.Context, w *waiter) (grant, error) {
 				if ok && g.child != nil {
 					g.child.busy = false
 				} else if ok {
-					p.starting--
+					p.started(w.prefix)
 				}
 				p.serve()
 			default:
@@ -119,7 +119,7 @@ func (p *Pool) open(prefix string) (*child, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.starting--
+	p.started(prefix)
 	if err == nil && p.closed {
 		p.work.Go(func() { _ = proc.Close() })
 		err = errClosed
@@ -159,7 +159,7 @@ func (p *Pool) prepare() {
 // also the place of the least recently used idle child, which ends. Called with the lock held.
 func (p *Pool) grant(w *waiter, replace bool) (grant, bool) {
 	var best, mine, oldest *child
-	own, home := 0, false
+	own, home := p.starting[w.prefix], false
 	for c := range p.children {
 		if c.prefix == w.prefix {
 			own++
@@ -190,14 +190,23 @@ func (p *Pool) grant(w *waiter, replace bool) (grant, bool) {
 		return grant{}, false // its children are busy
 	case own >= p.cfg.PerPrefix:
 		p.drop(mine, errReplaced)
-	case len(p.children)+p.starting < p.cfg.Children:
+	case len(p.children)+p.places < p.cfg.Children:
 	case replace && oldest != nil:
 		p.drop(oldest, errReplaced)
 	default:
 		return grant{}, false
 	}
-	p.starting++
+	p.starting[w.prefix]++
+	p.places++
 	return grant{}, true
+}
+
+// started takes back a place that was granted: a child stands in it, or nobody will. Called with the lock held.
+func (p *Pool) started(prefix string) {
+	p.places--
+	if p.starting[prefix]--; p.starting[prefix] == 0 {
+		delete(p.starting, prefix)
+	}
 }
 
 var errReplaced = errors.New("sandbox: another prefix needs the place")

@@ -84,7 +84,8 @@ type Pool struct {
 
 	mu       sync.Mutex
 	children map[*child]bool
-	starting int
+	starting map[string]int // places that have been granted and hold no child yet, by prefix
+	places   int            // all of these
 	spare    *process
 	waiting  []*waiter
 	turn     uint64 // counts loans, for the least recently used
@@ -113,7 +114,7 @@ func New(cfg Config) (*Pool, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Pool{cfg: cfg, children: map[*child]bool{}, counts: Counts{Deaths: map[string]int{}}}, nil
+	return &Pool{cfg: cfg, children: map[*child]bool{}, starting: map[string]int{}, counts: Counts{Deaths: map[string]int{}}}, nil
 }
 
 // Check starts a first child, so that a host which cannot run cells is known at once. It returns the layers
