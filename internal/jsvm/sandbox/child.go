@@ -39,7 +39,7 @@ func Main() {
 		hasMain.Store(true)
 		return
 	}
-	os.Exit(serve(waiting(os.Stdin), os.Stdout))
+	os.Exit(serve(pipes(os.Stdin, os.Stdout)))
 }
 
 // server is what a child does: it runs cells.

@@ -39,34 +39,58 @@ func memory() int64 {
 	return total
 }
 
-// requests is the pipe that a child reads. The next request comes soon or not for long, and while it may come soon the
-// child waits in a way that Go's scheduler does not see: told of a wait, it hands on the only processor and wakes its
-// monitor, each time, and takes as long for that as a short cell takes to run.
-type requests struct {
+// pipe is the end of a pipe at which a child meets its parent, used in a way that Go's scheduler does not see. Told of a
+// system call that takes long, it hands on the only processor and wakes its monitor, which costs as much as a short cell;
+// and there is nothing that could run meanwhile.
+type pipe struct {
 	*os.File
-	poll int // an epoll of it
+	fd   uintptr
+	poll int // an epoll of it; -1: none
 }
 
-// soon is shorter than the ten milliseconds after which Go takes a processor for one that does not yield.
+// soon is how long the next request is waited for like this. After that it may not come for long, and the scheduler is
+// told: it takes a processor for one that does not yield after ten milliseconds.
 const soon = 5 * time.Millisecond
 
-// waiting makes the wait for a child's next request cheap. Where that cannot be had the wait is an ordinary one.
-func waiting(in *os.File) io.Reader {
+// pipes makes a child's wait for requests, and its answers, cheap. What cannot be had is done in the ordinary way.
+func pipes(in, out *os.File) (io.Reader, io.Writer) {
+	r := &pipe{File: in, fd: in.Fd(), poll: -1}
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return in
+	if err == nil {
+		err = unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, int(r.fd), &unix.EpollEvent{Events: unix.EPOLLIN})
 	}
-	if err := unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, int(in.Fd()), &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
-		_ = unix.Close(poll)
-		return in
+	if err == nil {
+		r.poll = poll
 	}
-	return &requests{in, poll}
+	return r, &pipe{File: out, fd: out.Fd()}
 }
 
 // Read implements io.Reader.
-func (r *requests) Read(b []byte) (int, error) {
+func (p *pipe) Read(b []byte) (int, error) {
 	var event unix.EpollEvent
-	// Whatever comes of it, an interrupt too: reading tells.
-	_, _, _ = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(r.poll), uintptr(unsafe.Pointer(&event)), 1, uintptr(soon.Milliseconds()), 0, 0)
-	return r.File.Read(b)
+	ready := uintptr(0)
+	if p.poll >= 0 {
+		ready, _, _ = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.poll), uintptr(unsafe.Pointer(&event)), 1, uintptr(soon.Milliseconds()), 0, 0)
+	}
+	if ready == 1 && len(b) > 0 {
+		n, _, errno := syscall.RawSyscall(unix.SYS_READ, p.fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		if errno == 0 && n > 0 {
+			return int(n), nil
+		}
+	}
+	return p.File.Read(b) // also what went wrong: it knows what to make of it
+}
+
+// Write implements io.Writer.
+func (p *pipe) Write(b []byte) (int, error) {
+	written := 0
+	for written < len(b) {
+		n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, p.fd, uintptr(unsafe.Pointer(&b[written])), uintptr(len(b)-written))
+		if errno != 0 {
+			n, err := p.File.Write(b[written:])
+			return written + n, err
+		}
+		written += int(n)
+	}
+	return written, nil
 }

@@ -88,7 +88,7 @@ type Pool struct {
 	starting map[string]int // places that have been granted and hold no child yet, by prefix
 	places   int            // all of these
 	spare    *process
-	waiting  []*waiter
+	waiting  line
 	turn     uint64 // counts loans, for the least recently used
 	session  uint32
 	report   *lockdown.Report
@@ -182,10 +182,10 @@ func (e *MissingError) Error() string {
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
-	for _, w := range p.waiting {
+	for _, w := range p.waiting.list {
 		close(w.ready)
 	}
-	p.waiting = nil
+	p.waiting = line{}
 	var all []*process
 	for c := range p.children {
 		all = append(all, c.process)
