@@ -49,8 +49,9 @@ type pipe struct {
 }
 
 // soon is how long the next request is waited for like this. After that it may not come for long, and the scheduler is
-// told: it takes a processor for one that does not yield after ten milliseconds.
-const soon = 5 * time.Millisecond
+// told. Until then its monitor looks by each ten milliseconds and sends the thread a signal, as to any code that does not
+// yield; a hundred milliseconds of that cost half of what it costs to wake the monitor.
+const soon = 100 * time.Millisecond
 
 // pipes makes a child's wait for requests, and its answers, cheap. What cannot be had is done in the ordinary way.
 func pipes(in, out *os.File) (io.Reader, io.Writer) {
@@ -70,7 +71,9 @@ func (p *pipe) Read(b []byte) (int, error) {
 	var event unix.EpollEvent
 	ready := uintptr(0)
 	if p.poll >= 0 {
-		ready, _, _ = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.poll), uintptr(unsafe.Pointer(&event)), 1, uintptr(soon.Milliseconds()), 0, 0)
+		mask := ^uint64(0) // the monitor's signal is not to end the wait
+		ready, _, _ = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.poll), uintptr(unsafe.Pointer(&event)), 1,
+			uintptr(soon.Milliseconds()), uintptr(unsafe.Pointer(&mask)), unsafe.Sizeof(mask))
 	}
 	if ready == 1 && len(b) > 0 {
 		n, _, errno := syscall.RawSyscall(unix.SYS_READ, p.fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
