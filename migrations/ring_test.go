@@ -102,7 +102,7 @@ func TestRingWaitsForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	committer = begin(t, url)
-	do(t, committer, "update statek.job_state set seq = seq + 1 where job_id = $1", job)
+	do(t, committer, "update statek.job_state set changed_at = now() where job_id = $1", job)
 	do(t, ringer, "set local lock_timeout = '1ms'")
 	do(t, ringer, "select statek.ring(array[$1]::uuid[])", job)
 	if got := one[string](t, ringer, "select js::text from statek.job_state js"); strings.Contains(got, ",t,") {

@@ -159,6 +159,16 @@ func New(cfg Config, stopping context.Context) *Engine {
 // It never fails: what goes wrong is logged, and the job is found again by the sweeper. While the worker stops
 // a job is claimed only to be handed over, because its doorbell has been taken out of the queue.
 func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
+	e.answer(ctx, job, func(work context.Context, expel func()) *run { return e.take(work, job, expel) })
+}
+
+// Start runs a job that this worker got when it was submitted.
+func (e *Engine) Start(ctx context.Context, rec jobs.Record) {
+	e.answer(ctx, rec.Job, func(_ context.Context, expel func()) *run { return e.begin(rec, expel) })
+}
+
+// answer drives what take yields, which is nothing when somebody else has the job.
+func (e *Engine) answer(ctx context.Context, job jobs.ID, take func(work context.Context, expel func()) *run) {
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle, ok := e.admit(ctx, job)
@@ -166,7 +176,7 @@ func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
 		return
 	}
 	defer idle()
-	r := e.take(ctx, job, func() { cancel(jobs.ErrFenced) })
+	r := take(work, func() { cancel(jobs.ErrFenced) })
 	if r == nil {
 		return
 	}
@@ -232,6 +242,20 @@ func (e *Engine) take(ctx context.Context, job jobs.ID, expel func()) *run {
 			}
 			return nil
 		}
+	}
+	r := newRun(e, rec)
+	r.expel = expel
+	e.enter(r)
+	return r
+}
+
+// begin puts a run of a job that is ours already into the table. A doorbell may have come first: a message was sent to it.
+func (e *Engine) begin(rec jobs.Record, expel func()) *run {
+	desk := e.desks[rec.Job[len(rec.Job)-1]]
+	desk.Lock()
+	defer desk.Unlock()
+	if e.held(rec.Job) != nil {
+		return nil
 	}
 	r := newRun(e, rec)
 	r.expel = expel
