@@ -4,7 +4,7 @@ drop function statek.commit_jobs(uuid, uuid[], bigint[], text[], integer[], text
     boolean[], text[], text[], integer[], integer[], text[], integer[], integer[], timestamptz[], text[], bigint[],
     integer[], text[], integer[], text[], text[], text[]);
 
-create function statek.commit_jobs(_owner uuid, _jobs uuid[], _epochs bigint[], _leaves text[], _rows integer[],
+create or replace function statek.commit_jobs(_owner uuid, _jobs uuid[], _epochs bigint[], _leaves text[], _rows integer[],
     _statuses text[], _outcomes text[], _cores text[], _blocked_on text[], _blocked_why text[], _wake_at timestamptz[],
     _reopened boolean[], _results text[], _errors text[],
     _of integer[], _nth integer[], _kinds text[], _cells integer[], _calls integer[], _ats timestamptz[], _payloads text[],

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 )
 
 // reach is how this process reaches its database. A pooler that gives a session another server connection for each
