@@ -13,7 +13,7 @@ create or replace function statek.dep_key(_key text) returns text
 create function statek.watch_probe(_prefix text, _keys text) returns text
   language sql immutable
   return format($f$
-      select array_agg(d.dep), bool_or(x.waits) into deps, waited
+      select array_agg(d.dep) into deps
       from (select distinct %1$L || statek.dep_key(k.key) as dep from (%2$s) k where k.key is not null) d
       left join lateral (select true as waits from statek.wait_deps w where w.dep = d.dep limit 1) x on true
       where x.waits or current_setting('transaction_isolation') in ('repeatable read', 'serializable');$f$, _prefix, _keys);
@@ -60,7 +60,6 @@ begin
   return format($f$
 declare
   deps text[];
-  waited boolean; -- as far as this transaction can see
 begin
   begin%s
     if deps is not null then
@@ -77,7 +76,7 @@ begin
   return null;
 end $f$,
     pick, case when _notify then $n$
-      if waited then
+      if current_setting('transaction_isolation') not in ('repeatable read', 'serializable') then
         perform pg_catalog.pg_notify('statek_dirty', '');
       end if;$n$ else '' end);
 end $$;

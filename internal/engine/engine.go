@@ -158,7 +158,10 @@ func New(cfg Config, stopping context.Context) *Engine {
 // Advance answers a doorbell: it drives the job until it sleeps or ends, or does nothing when somebody has it.
 // It never fails: what goes wrong is logged, and the job is found again by the sweeper. While the worker stops
 // a job is claimed only to be handed over, because its doorbell has been taken out of the queue.
-func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
+func (e *Engine) Advance(ctx context.Context, job jobs.ID) { e.advance(ctx, job, nil) }
+
+// advance does that. rec is the job when this worker has taken and loaded it already.
+func (e *Engine) advance(ctx context.Context, job jobs.ID, rec *jobs.Record) {
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle, ok := e.admit(ctx, job)
@@ -166,7 +169,7 @@ func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
 		return
 	}
 	defer idle()
-	r := e.take(ctx, job, func() { cancel(jobs.ErrFenced) })
+	r := e.take(ctx, job, rec, func() { cancel(jobs.ErrFenced) })
 	if r == nil {
 		return
 	}
@@ -179,12 +182,12 @@ func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
 }
 
 // Taken runs a job that this worker took when it woke it. A run of it that is still in the table has let it go, and is
-// waited for: to claim beside it would only ring it.
-func (e *Engine) Taken(ctx context.Context, job jobs.ID) {
+// waited for: to claim beside it would only ring it. rec is what was loaded after the taking; nil: the job is claimed.
+func (e *Engine) Taken(ctx context.Context, job jobs.ID, rec *jobs.Record) {
 	if old := e.held(job); old != nil {
 		old.gone(ctx)
 	}
-	e.Advance(ctx, job)
+	e.advance(ctx, job, rec)
 }
 
 // placeFor is how long a run may hold its place: endless loops must not keep the jobs of others out.
@@ -207,11 +210,18 @@ func (e *Engine) admit(ctx context.Context, job jobs.ID) (idle func(), ok bool) 
 
 // take claims the job and puts its run into the table; nil when somebody has it. Doorbells of one job take
 // turns here: two claims of the same worker would fence each other. expel ends the run should it lose the job.
-func (e *Engine) take(ctx context.Context, job jobs.ID, expel func()) *run {
+func (e *Engine) take(ctx context.Context, job jobs.ID, taken *jobs.Record, expel func()) *run {
 	desk := e.desks[job[len(job)-1]]
 	desk.Lock()
 	defer desk.Unlock()
 	old := e.held(job)
+	if taken != nil && old == nil {
+		// Should a doorbell have been faster, and its run be over, the record is out of date and its epoch fenced.
+		r := newRun(e, *taken)
+		r.expel = expel
+		e.enter(r)
+		return r
+	}
 	rec, claimed, err := e.Jobs.Claim(ctx, job, e.Worker, old != nil)
 	switch {
 	case err != nil:

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 
 	"statek/internal/jobs"
 	"statek/internal/store"
@@ -27,15 +26,15 @@ func TestTakenJobsOutliveTheirTaker(t *testing.T) {
 	if released, err := k.store.Commit(k.ctx, slept); err != nil || !released {
 		t.Fatalf("released %v, %v", released, err)
 	}
-	var got []uuid.UUID
+	var got []store.Taken
 	k.store.Waits.Taker = taker
 	k.store.Waits.MayTake = func() bool { return true }
-	k.store.Waits.Took = func(list []uuid.UUID) { got = list }
+	k.store.Waits.Took = func(list []store.Taken) { got = list }
 	_, _, err = k.store.Waits.Emit(k.ctx, store.Fact{Prefix: "/acme", Name: "go"})
 	k.must(err)
 	_, err = k.store.Waits.Tick(k.ctx)
 	k.must(err)
-	if diff := cmp.Diff([]uuid.UUID{h.rec.Job}, got); diff != "" {
+	if diff := cmp.Diff([]store.Taken{{Job: h.rec.Job}}, got); diff != "" {
 		t.Fatalf("taken (-want +got):\n%s", diff)
 	}
 	if bells := k.doorbells(); len(bells) != 0 {
