@@ -36,8 +36,8 @@ begin
 end $$;
 comment on function statek.take_groups(bigint[], text[]) is 'For workers: takes groups of waits and the looks owed to them.';
 
--- Turns marks into checks, both in one snapshot, and takes the group when all marks led to the same one: the caller then
--- looks in this transaction, and the marks are there again if it dies. The array makes the limited, locking sub-select run
+-- Turns marks into checks of groups in which somebody waits, all in one snapshot, and takes the group when there is one: the
+-- caller then looks in this transaction, and the marks are there again if it dies. The array makes the limited, locking sub-select run
 -- once: as a join it may be executed again and again. The laterals keep the plan on the index whatever the statistics.
 create function statek.drain_marks(_most integer, _known text[])
   returns table (drained bigint, groups bigint[], id bigint, prefix text, kind text, name text, temporal_id uuid, args json,
@@ -76,7 +76,10 @@ begin
   ),
   owed as (
     insert into statek.wait_checks (group_id, settle_xid, dep, marked_at, marks)
-    select h.group_id, '0', (array_agg(h.dep order by h.at desc))[1], max(h.at), sum(h.n)::integer from hit h group by h.group_id
+    select h.group_id, '0', (array_agg(h.dep order by h.at desc))[1], max(h.at), sum(h.n)::integer
+    from hit h
+    where exists (select from statek.waits w where w.group_id = h.group_id) -- what a complement wrote for the last waiter
+    group by h.group_id
     returning group_id
   )
   select (select count(*) from took), coalesce((select array_agg(o.group_id order by o.group_id) from owed o), '{}')
