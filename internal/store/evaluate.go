@@ -263,10 +263,11 @@ func (l *look) end(ctx context.Context, b *pgx.Batch) error {
 	})
 	l.owed = true // unless the answer says otherwise
 	b.Queue(db.WaitCheckOwed, l.group.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&l.owed) })
-	if l.takes && len(l.jobs) > 0 {
-		l.queueTaken(b)
-	}
+	loaded := l.queueTaken(b)
 	err := l.conn.SendBatch(ctx, b).Close()
+	if err == nil {
+		loaded()
+	}
 	if committed {
 		return nil // what could not be read is asked for again
 	}

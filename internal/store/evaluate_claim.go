@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -43,7 +44,9 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 			return err
 		}
 		l.eval.Served++
-		l.jobs = append(l.jobs, head.JobID)
+		if !slices.Contains(l.jobs, head.JobID) { // a job may wait twice for the same
+			l.jobs = append(l.jobs, head.JobID)
+		}
 		if head.SetID != nil {
 			won[*head.SetID] = true
 		}

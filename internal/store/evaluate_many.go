@@ -66,7 +66,7 @@ func (w *Waits) versions(ctx context.Context, groups []int64) (versions map[uuid
 	}
 	versions = map[uuid.UUID][]int64{}
 	for _, r := range rows {
-		if r.TemporalID == nil {
+		if r.Kind != string(temporal.SQL) || r.TemporalID == nil {
 			alone = append(alone, r.ID)
 			continue
 		}

@@ -97,7 +97,7 @@ func (l *look) resolve(ctx context.Context) error {
 	}
 	l.last = nil
 	l.eval.Served--
-	l.jobs = l.jobs[:len(l.jobs)-1]
+	l.jobs = nil // they are claimed
 	return l.unkept(ctx, err)
 }
 

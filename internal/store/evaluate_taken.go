@@ -35,24 +35,23 @@ func (l *look) readTaken(row pgx.Row) error {
 }
 
 // queueTaken appends statements that load the jobs that were given something. They follow the commit, hence see all that
-// it has brought. Under limits a job that was taken may have no seat, which a claim decides.
-func (l *look) queueTaken(b *pgx.Batch) {
-	if len(l.jobs) > mostTaken {
-		return
+// it has brought; loaded is called when they have succeeded. Jobs under limits are never taken, so no seat is missing.
+func (l *look) queueTaken(b *pgx.Batch) (loaded func()) {
+	if !l.takes || len(l.jobs) > mostTaken {
+		return func() {}
 	}
 	records := make(map[jobs.ID]*jobs.Record, len(l.jobs))
 	for _, id := range l.jobs {
 		records[id] = &jobs.Record{}
 	}
-	queueLoad(b, l.jobs, func(job jobs.ID) *jobs.Record { return records[job] })
-	b.Queue("select exists (select from statek.limits)").QueryRow(func(row pgx.Row) error {
-		var limited bool
-		err := row.Scan(&limited)
+	if len(records) > 0 {
+		queueLoad(b, l.jobs, func(job jobs.ID) *jobs.Record { return records[job] })
+	}
+	return func() {
 		for i, t := range l.taken {
-			if rec := records[t.Job]; err == nil && !limited && rec != nil && rec.Owner == l.w.Taker {
+			if rec := records[t.Job]; rec != nil && rec.Owner == l.w.Taker {
 				l.taken[i].Record = rec
 			}
 		}
-		return err
-	})
+	}
 }

@@ -84,7 +84,7 @@ values (sqlc.arg(id)::bigint, '0', sqlc.narg(dep)::text, sqlc.arg(at)::timestamp
 select distinct group_id from statek.wait_checks where group_id = any(sqlc.arg(ids)::bigint[]) and settle_xid = '0';
 
 -- name: WaitGroupsVersions :many
-select id, temporal_id from statek.wait_groups where id = any(sqlc.arg(ids)::bigint[]);
+select id, kind, temporal_id from statek.wait_groups where id = any(sqlc.arg(ids)::bigint[]);
 
 -- name: WaitCheckOwed :one
 select exists (select from statek.wait_checks where group_id = $1 and settle_xid = '0');

@@ -390,11 +390,12 @@ func (q *Queries) WaitGroupsSettled(ctx context.Context, arg WaitGroupsSettledPa
 }
 
 const WaitGroupsVersions = `-- name: WaitGroupsVersions :many
-select id, temporal_id from statek.wait_groups where id = any($1::bigint[])
+select id, kind, temporal_id from statek.wait_groups where id = any($1::bigint[])
 `
 
 type WaitGroupsVersionsRow struct {
 	ID         int64
+	Kind       string
 	TemporalID *uuid.UUID
 }
 
@@ -407,7 +408,7 @@ func (q *Queries) WaitGroupsVersions(ctx context.Context, ids []int64) ([]WaitGr
 	var items []WaitGroupsVersionsRow
 	for rows.Next() {
 		var i WaitGroupsVersionsRow
-		if err := rows.Scan(&i.ID, &i.TemporalID); err != nil {
+		if err := rows.Scan(&i.ID, &i.Kind, &i.TemporalID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
