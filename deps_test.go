@@ -93,6 +93,7 @@ var homes = map[string][]string{
 	"golang.org/x/sync":                           {".", "cmd", "internal/app", "internal/engine", "internal/queue", "internal/store", "internal/devdb", "examples"},
 	"golang.org/x/sys":                            {"internal/devdb", "internal/jsvm"},
 	"github.com/google/uuid":                      {"."},
+	"github.com/vgarvardt/pgx-google-uuid/v5":     {"internal/app"},
 	"github.com/dbos-inc/dbos-transact-golang":    {"bench"},
 	"go.temporal.io/sdk":                          {"bench/temporal"},
 	"go.temporal.io/server":                       {"bench/temporal"},

@@ -102,7 +102,7 @@ func TestRingWaitsForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	committer = begin(t, url)
-	do(t, committer, "update statek.job_state set seq = seq + 1 where job_id = $1", job)
+	do(t, committer, "update statek.job_state set changed_at = now() where job_id = $1", job)
 	do(t, ringer, "set local lock_timeout = '1ms'")
 	do(t, ringer, "select statek.ring(array[$1]::uuid[])", job)
 	if got := one[string](t, ringer, "select js::text from statek.job_state js"); strings.Contains(got, ",t,") {
@@ -265,10 +265,10 @@ func TestClaimsTogether(t *testing.T) {
 	}
 }
 
-const commit = `select released from statek.commit_jobs($3, array[$1::uuid], array[$2::bigint], array[$4::text], array[$5::integer], array[$6::text],
+const commit = `select (statek.commit_jobs($3, array[$1::uuid], array[$2::bigint], array[$4::text], array[$5::integer], array[$6::text],
 	array[$7::text], array[$8::text], array['sleep'], array['sleeps'], array[$9::timestamptz], array[false], array[null::text], array['broken'],
 	(array[1, 1, 1])[1:$5], (array[1, 2, 3])[1:$5], (array['console', 'console', 'console'])[1:$5], (array[1, 1, 1])[1:$5], (array[0, 0, 0])[1:$5],
-	(array[now(), now(), now()])[1:$5], (array['{"lines":["a"]}', '{}', '{}'])[1:$5], '{}', '{}', '{}', '{}', '{}', '{}', '{}')`
+	(array[now(), now(), now()])[1:$5], (array['{"lines":["a"]}', '{}', '{}'])[1:$5], '{}', '{}', '{}', '{}', '{}', '{}', '{}'))[1]`
 
 func TestCommitJobs(t *testing.T) {
 	t.Parallel()

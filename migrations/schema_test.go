@@ -64,7 +64,7 @@ func newJob(t *testing.T, tx pgx.Tx, status string) uuid.UUID {
 	if status == "DONE" {
 		outcome = "succeeded"
 	}
-	do(t, tx, "insert into statek.job_state (job_id, status, outcome, core) values ($1, $2, $3, '{}')", job, status, outcome)
+	do(t, tx, `insert into statek.job_state (job_id, status, outcome, core) values ($1, $2, $3, '{"seq":0}')`, job, status, outcome)
 	return job
 }
 

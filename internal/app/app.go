@@ -53,6 +53,7 @@ type App struct {
 	hub      *hub
 	now      func() time.Time
 	backlog  backlog
+	here     here
 }
 
 // Open prepares an App. It does not need the database to be up.
@@ -99,6 +100,7 @@ func newPool(ctx context.Context, url string, conns int, name string, idle time.
 	params["application_name"] = name
 	params["search_path"] = "pg_catalog"
 	params["statement_timeout"] = "30s"
+	params["jit"] = "off" // nothing here runs for long enough to be worth compiling
 	params["tcp_keepalives_idle"], params["tcp_keepalives_interval"], params["tcp_keepalives_count"] = "5", "2", "3"
 	if idle > 0 {
 		// A worker's statements are few and each knows its keys: planning them anew would cost more than running them.

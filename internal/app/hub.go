@@ -5,27 +5,52 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+
+	"statek/internal/jobs"
+	"statek/internal/store"
 )
 
 // hub wakes callers that wait for a job to change.
 type hub struct {
 	mu      sync.Mutex
 	waiting map[uuid.UUID]map[chan struct{}]bool // true: only the job's rest is of interest
+	// born are jobs that this process has submitted lately and that have not come to rest, as far as it has heard: whoever
+	// waits for one need not look at it first.
+	born  map[uuid.UUID]bool
+	hears bool // it has been told at least once
 }
 
-func newHub() *hub { return &hub{waiting: map[uuid.UUID]map[chan struct{}]bool{}} }
+// mostBorn bounds what is remembered.
+const mostBorn = 10_000
+
+func newHub() *hub {
+	return &hub{waiting: map[uuid.UUID]map[chan struct{}]bool{}, born: map[uuid.UUID]bool{}}
+}
+
+// submits is told before jobs are inserted: they may be over before the insertion has been answered.
+func (h *hub) submits(job uuid.UUID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.hears {
+		return
+	}
+	if len(h.born) == mostBorn {
+		clear(h.born)
+	}
+	h.born[job] = true
+}
 
 // watch returns a channel that yields after each change of the job, or only when it has come to rest, and a function to
-// stop.
-func (h *hub) watch(job uuid.UUID, atRest bool) (<-chan struct{}, func()) {
-	ch := make(chan struct{}, 1)
+// stop. fresh: it has not come to rest yet.
+func (h *hub) watch(job uuid.UUID, atRest bool) (ch chan struct{}, fresh bool, stop func()) {
+	ch = make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.waiting[job] == nil {
 		h.waiting[job] = map[chan struct{}]bool{}
 	}
 	h.waiting[job][ch] = atRest
-	return ch, func() {
+	return ch, h.born[job], func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		delete(h.waiting[job], ch)
@@ -35,11 +60,38 @@ func (h *hub) watch(job uuid.UUID, atRest bool) (<-chan struct{}, func()) {
 	}
 }
 
+// bell tells waiting callers of this process at once, and the others by a notification.
+type bell struct {
+	*store.Notifier
+	hub *hub
+}
+
+// Changed implements store.Bell.
+func (b bell) Changed(job jobs.ID, rests bool) {
+	b.hub.tell(job, rests)
+	b.Notifier.Changed(job, rests)
+}
+
+func (h *hub) tell(job uuid.UUID, rests bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.told(job, rests)
+}
+
+func (h *hub) told(job uuid.UUID, rests bool) {
+	wake(h.waiting[job], rests)
+	if rests {
+		delete(h.born, job)
+	}
+}
+
 // changed reads a notification: a list of job ids, or nothing, which means any.
 func (h *hub) changed(payload string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if payload == "" {
+		h.hears = true
+		clear(h.born)
 		for _, chans := range h.waiting {
 			wake(chans, true)
 		}
@@ -48,7 +100,7 @@ func (h *hub) changed(payload string) {
 	for text := range strings.SplitSeq(payload, ",") {
 		text, rests := strings.CutSuffix(text, ".")
 		if id, err := uuid.Parse(text); err == nil {
-			wake(h.waiting[id], rests)
+			h.told(id, rests)
 		}
 	}
 }

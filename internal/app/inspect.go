@@ -59,12 +59,14 @@ func deref(s *string) string {
 func (a *App) WaitJob(ctx context.Context, id uuid.UUID, timeout time.Duration) (Job, error) {
 	over := time.NewTimer(timeout)
 	defer over.Stop()
-	changed, stop := a.hub.watch(id, true)
+	changed, fresh, stop := a.hub.watch(id, true)
 	defer stop()
-	for {
-		job, err := a.GetJob(ctx, id)
-		if err != nil || job.Status == string(jobs.Done) || job.Status == string(jobs.Paused) {
-			return job, err
+	for ; ; fresh = false {
+		if !fresh {
+			job, err := a.GetJob(ctx, id)
+			if err != nil || job.Status == string(jobs.Done) || job.Status == string(jobs.Paused) {
+				return job, err
+			}
 		}
 		again := time.NewTimer(lookAnyway)
 		select {
@@ -173,7 +175,7 @@ func (a *App) History(ctx context.Context, id uuid.UUID, after int64, limit int)
 // FollowHistory calls emit for every row after a seq as it is committed, until the job is DONE and its last
 // row has been emitted, emit fails, or ctx ends.
 func (a *App) FollowHistory(ctx context.Context, id uuid.UUID, after int64, emit func(HistoryRow) error) error {
-	changed, stop := a.hub.watch(id, false)
+	changed, _, stop := a.hub.watch(id, false)
 	defer stop()
 	for {
 		// The status is read first: rows committed before it are in the rows read after it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -77,6 +78,7 @@ func (r *reach) before(ctx context.Context, cfg *pgx.ConnConfig) error {
 
 // after makes the settings that the connection could not bring. working is for workers' connections.
 func (r *reach) after(ctx context.Context, conn *pgx.Conn, params map[string]string, working bool) error {
+	pgxuuid.Register(conn.TypeMap()) // else ids travel as texts, by way of database/sql
 	m, _ := r.result()
 	if m.pooled {
 		return nil

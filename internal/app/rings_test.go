@@ -134,7 +134,7 @@ func TestJobThatItsOwnerDoesNotRunIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.exec(`update statek.job_state set owner = (select id from statek.workers), epoch = 7, wake_at = null,
-		core = (jsonb_set(core::jsonb, '{run_at}', '0'))::text::json where job_id = $1`, job.ID)
+		core = replace(jsonb_set(core::jsonb, '{run_at}', '0')::text, '{"seq": ', '{"seq":')::json where job_id = $1`, job.ID)
 	if got := k.ended(job.ID); string(got.Result) != `"given back"` {
 		t.Errorf("result = %s", got.Result)
 	}

@@ -135,8 +135,11 @@ func (a *App) submitOnce(ctx context.Context, reqs []SubmitRequest, where string
 	return a.insert(ctx, list, reqs[0], idem)
 }
 
-// insert writes the jobs.
+// insert writes the jobs. A few that compete for no key are run by a worker of this process, if there is one with room.
 func (a *App) insert(ctx context.Context, list []store.NewJob, first SubmitRequest, idem Idempotency) ([]Job, error) {
+	if idem.Key == "" && !slices.ContainsFunc(list, func(n store.NewJob) bool { return n.Key != "" }) {
+		return a.insertPlain(ctx, list)
+	}
 	existing := first.OnConflict == "existing"
 	ids, were, err := a.store.InsertJobs(ctx, list, existing, store.Idempotency{Prefix: list[0].Spec.Prefix, Key: idem.Key, Request: idem.Request})
 	switch {
@@ -163,6 +166,31 @@ func (a *App) insert(ctx context.Context, list []store.NewJob, first SubmitReque
 			continue
 		}
 		made[i] = fresh(list[i])
+	}
+	return made, nil
+}
+
+func (a *App) insertPlain(ctx context.Context, list []store.NewJob) ([]Job, error) {
+	id, worker := uuid.Nil, a.here.taker(len(list))
+	if worker != nil {
+		id = worker.id
+	}
+	for _, n := range list {
+		a.hub.submits(n.ID)
+	}
+	taken, err := a.store.SubmitJobs(ctx, list, id)
+	if err != nil {
+		if errors.Is(err, store.ErrStale) {
+			return nil, err
+		}
+		return nil, fail(err, "job")
+	}
+	if len(taken) > 0 {
+		worker.start(taken)
+	}
+	made := make([]Job, len(list))
+	for i, n := range list {
+		made[i] = fresh(n)
 	}
 	return made, nil
 }

@@ -2,13 +2,15 @@ package app
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
+	"statek/internal/jobs"
 	"statek/internal/store"
 )
 
-// taken are the jobs that a worker took in the transaction that woke them, and runs without a doorbell.
+// taken are the jobs that a worker took in the transaction that woke or submitted them, and runs without a doorbell.
 type taken struct {
 	mu   sync.Mutex
 	work context.Context //nolint:containedctx // that of the runs: it outlives whoever starts one
@@ -61,4 +63,49 @@ func (s *stay) took(list []store.Taken) {
 			s.while(ctx, func(work context.Context) { s.engine.Taken(work, t.Job, t.Record) })
 		})
 	}
+}
+
+// start runs jobs that were taken when they were submitted.
+func (s *stay) start(list []jobs.Record) {
+	for _, rec := range list {
+		s.taken.run(func(ctx context.Context) {
+			s.while(ctx, func(work context.Context) { s.engine.Start(work, rec) })
+		})
+	}
+}
+
+// fewHere is how many jobs of one submission are for a worker of the same process; more are for all workers.
+const fewHere = 4
+
+// here are the workers of this process, which may run what is submitted here.
+type here struct {
+	mu    sync.Mutex
+	stays []*stay
+}
+
+func (h *here) enter(s *stay) (leave func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stays = append(h.stays, s)
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.stays = slices.DeleteFunc(h.stays, func(other *stay) bool { return other == s })
+	}
+}
+
+// taker is a worker that has room for n jobs, or nil.
+func (h *here) taker(n int) *stay {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n > fewHere {
+		return nil
+	}
+	for i, s := range h.stays {
+		if s.mayTake() {
+			h.stays = append(slices.Delete(h.stays, i, i+1), s) // they take turns
+			return s
+		}
+	}
+	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"statek/internal/app"
 )
 
 // TestFewAreRunByWhoWakesThem: a woken job needs no doorbell, but a crowd is for all workers.
@@ -49,4 +51,33 @@ func TestFewAreRunByWhoWakesThem(t *testing.T) {
 			t.Errorf("%s: %d doorbells for %d jobs, want %d", crowd.name, got, crowd.n, crowd.rung)
 		}
 	}
+}
+
+// TestSubmittedWhereItRuns: a worker runs a few jobs that its own process submits without a doorbell. Many at once are for
+// all workers, and one that is leaving takes nothing more.
+func TestSubmittedWhereItRuns(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{"agents/a.md": simpleAgent, "agents/a.warmup.js": "exit(7)"})
+	stop := k.work()
+	k.ended(k.submit("a", nil).ID) // the worker is up
+	rings := func(n int) int {
+		t.Helper()
+		before := k.one("select count(*) from river.river_job")
+		jobs, err := k.SubmitBatch(t.Context(), "a", make([]app.SubmitRequest, n))
+		k.must(err)
+		for _, job := range jobs {
+			if job := k.ended(job.ID); string(job.Result) != "7" {
+				t.Errorf("result %s", job.Result)
+			}
+		}
+		return k.one("select count(*) from river.river_job") - before
+	}
+	for n, want := range map[int]int{1: 0, 4: 0, 5: 5} {
+		if got := rings(n); got != want {
+			t.Errorf("%d doorbells for %d jobs at once, want %d", got, n, want)
+		}
+	}
+	stop()
+	k.submit("a", nil)
+	k.is("select exists (select from river.river_job where state = 'available')")
 }

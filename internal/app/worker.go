@@ -217,7 +217,7 @@ type stay struct {
 
 func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) (*stay, error) {
 	notifier := store.NewNotifier(pool, 0)
-	st := store.New(pool, notifier, w.app.now)
+	st := store.New(pool, bell{notifier, w.app.hub}, w.app.now)
 	st.Waits.Go = w.cfg.Temporals
 	st.Waits.Jitter = func() float64 { return float64(random()>>11) / (1 << 53) }
 	s := &stay{worker: w, id: id, pool: pool, notifier: notifier}
@@ -304,7 +304,9 @@ func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 	go func() {
 		defer close(wound)
 		finish := s.taken.open(taking, s.worker.cfg.Grace)
+		leave := s.worker.app.here.enter(s)
 		err := q.Run(taking, s.worker.cfg.Grace)
+		leave()
 		finish()
 		stopped <- err
 	}()

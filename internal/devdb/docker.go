@@ -77,7 +77,7 @@ func (c container) engineAnswers(ctx context.Context) bool {
 // runArgs leave out the password: a command line is for everybody to read, the environment is not.
 func (c container) runArgs(cfg Config) []string {
 	onOff := map[bool]string{true: "on", false: "off"}[cfg.FSync]
-	settings := map[string]string{"fsync": onOff, "full_page_writes": onOff, "max_connections": "200", "jit": "off"}
+	settings := map[string]string{"fsync": onOff, "full_page_writes": onOff, "max_connections": "200"}
 	maps.Copy(settings, cfg.Settings)
 	args := []string{
 		"run", "--detach", "--rm", "--name", c.name, "--publish", "127.0.0.1::5432",

@@ -42,7 +42,7 @@ func fake(t *testing.T, answers string) (c container, calls func() []string) {
 }
 
 const wantRun = "run --detach --rm --name box --publish 127.0.0.1::5432 --env POSTGRES_USER=postgres --env POSTGRES_PASSWORD" +
-	" postgres:17-alpine postgres -c fsync=off -c full_page_writes=off -c jit=off -c max_connections=300"
+	" postgres:17-alpine postgres -c fsync=off -c full_page_writes=off -c max_connections=300"
 
 func quiet() Config {
 	return Config{Logger: slog.New(slog.DiscardHandler), Settings: map[string]string{"max_connections": "300"}}

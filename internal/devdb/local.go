@@ -280,7 +280,6 @@ func (l *local) settings(port int) []string {
 		"shared_buffers":          "64MB",
 		"fsync":                   onOff,
 		"full_page_writes":        onOff,
-		"jit":                     "off",
 	}
 	maps.Copy(all, l.cfg.Settings)
 	args := []string{"-D", l.data()}

@@ -56,22 +56,9 @@ func (r *run) class(name string) jobs.Class {
 	return jobs.Tool
 }
 
-// perform starts the calls of one drain. Waits go into the buffer, tools to goroutines of their own. What
-// leaves the process is preceded by a commit of the intent, and of the waits: a wait that history shows is
-// registered. redo: the calls were interrupted before.
+// perform starts the tools among the calls of one drain, in goroutines of their own. What leaves the process is preceded
+// by a commit of the intent. redo: the calls were interrupted before.
 func (d *drive) perform(ctx context.Context, calls []jobs.Pending, redo bool) error {
-	for _, p := range calls {
-		if p.Class != jobs.Wait {
-			continue
-		}
-		args, err := d.args(p)
-		if err != nil {
-			return err
-		}
-		if err := d.register(p, args); err != nil {
-			return err
-		}
-	}
 	if slices.ContainsFunc(calls, d.external) {
 		if _, err := d.flush(ctx, false); err != nil {
 			return err
@@ -111,30 +98,41 @@ func (d *drive) args(p jobs.Pending) ([]json.RawMessage, error) {
 	return nil, fmt.Errorf("engine: call %d has no record", p.Call)
 }
 
-// register plans a wait. Wrong arguments reject the call; nothing is registered then.
-func (d *drive) register(p jobs.Pending, args []json.RawMessage) error {
-	d.mu.Lock()
-	open := d.isOpen(d.number, p.Call)
-	d.mu.Unlock()
-	if !open {
-		return nil // it has lost its set already
+// plan makes a wait of a call. Wrong arguments reject the call: then there is none.
+func (d *drive) plan(ev jobs.CallIssued) (*temporal.Spec, *jobs.Fault, error) {
+	var args []json.RawMessage
+	if err := json.Unmarshal(ev.Args, &args); err != nil {
+		return nil, nil, fmt.Errorf("engine: read the arguments of call %d: %w", ev.Call, err)
 	}
 	scope := temporal.Scope{
-		Cell: d.number, Call: p.Call, Now: d.Now(), Prefix: d.rec.Spec.Prefix, Job: d.rec.Job.String(), JobCreated: d.rec.Spec.CreatedAt,
+		Cell: d.number, Call: ev.Call, Now: d.Now(), Prefix: d.rec.Spec.Prefix, Job: d.rec.Job.String(), JobCreated: d.rec.Spec.CreatedAt,
 	}
-	if t, ok := d.catalog.Temporals[p.Name]; ok {
+	if t, ok := d.catalog.Temporals[ev.Name]; ok {
 		scope.Def, scope.TemporalID = &t.Def, t.ID
 	}
-	spec, err := temporal.Plan(p.Name, args, scope)
+	spec, err := temporal.Plan(ev.Name, args, scope)
 	if err != nil {
-		return d.settle(p, nil, typeError(err))
+		return nil, typeError(err), nil
 	}
-	if spec, err = d.mark(spec); err != nil {
-		return err
-	}
+	spec, err = d.mark(spec)
+	return &spec, nil, err
+}
+
+// record records a call, and with it its wait, or what is wrong with it: a tool or a release that commits in the next moment must
+// not leave a wait in history that is registered nowhere, which nobody would wake.
+func (d *drive) record(ev jobs.CallIssued, wait *temporal.Spec, wrong *jobs.Fault) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.buffer.Waits = append(d.buffer.Waits, spec)
+	if _, err := d.applyLocked(ev); err != nil {
+		return err
+	}
+	if wait != nil {
+		d.buffer.Waits = append(d.buffer.Waits, *wait)
+	}
+	if wrong != nil {
+		_, err := d.applyLocked(d.settled(jobs.Pending{Call: ev.Call, Name: ev.Name, Class: ev.Class}, nil, wrong))
+		return err
+	}
 	return nil
 }
 
@@ -180,10 +178,10 @@ func (d *drive) startTool(p jobs.Pending, args []json.RawMessage, redo bool) err
 	d.inflight++
 	d.wg.Go(func() {
 		if tool.Kind == agents.SQLTool {
-			d.results <- d.runSQL(p, tool, values)
+			d.results.put(d.runSQL(p, tool, values))
 			return
 		}
-		d.results <- d.callOut(p, tool, values)
+		d.results.put(d.callOut(p, tool, values))
 	})
 	return nil
 }

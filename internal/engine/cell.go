@@ -20,7 +20,7 @@ type drive struct {
 	printed  int             // console lines the cell has printed in all
 	recorded int             // console lines that history has
 	inflight int             // tool calls that are being performed
-	results  chan result     // from their goroutines
+	results  *inbox          // from their goroutines
 	work     context.Context // of tool calls; ends with the cell
 	stop     context.CancelCauseFunc
 	wg       sync.WaitGroup
@@ -33,9 +33,6 @@ type result struct {
 	failed  *jobs.CallFailed
 	err     error
 }
-
-// maxPending is more than any cell may have open, so that a goroutine never waits to hand in its result.
-const maxPending = 4096
 
 var errCellOver = errors.New("engine: the cell is over")
 
@@ -71,7 +68,7 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 		return nil, false, err
 	}
 	work, stop := context.WithCancelCause(ctx)
-	d := &drive{run: r, number: r.job.Cell.Number, results: make(chan result, maxPending), work: work, stop: stop}
+	d := &drive{run: r, number: r.job.Cell.Number, results: newInbox(), work: work, stop: stop}
 	defer d.wg.Wait()
 	defer stop(errCellOver)
 	defer func() { d.live, d.delivered = false, 0 }()
@@ -155,19 +152,27 @@ func (d *drive) print(step jsvm.Step) error {
 	return err
 }
 
-// issue records the calls of one drain.
+// issue records the calls of one drain, and its waits with them.
 func (d *drive) issue(step jsvm.Step) ([]jobs.Pending, error) {
+	over := step.State != jsvm.Pending || step.Exit != nil
 	calls := make([]jobs.Pending, 0, len(step.Calls))
 	for _, c := range step.Calls {
-		p := jobs.Pending{Call: c.ID, Name: c.Name, Class: d.class(c.Name)}
 		ev := jobs.CallIssued{
-			Call: c.ID, Name: c.Name, Class: p.Class, Args: c.Args, Temporal: d.catalog.Temporals[c.Name].ID,
+			Call: c.ID, Name: c.Name, Class: d.class(c.Name), Args: c.Args, Temporal: d.catalog.Temporals[c.Name].ID,
 			Hash: step.Hash, After: d.delivered,
 		}
-		if _, err := d.apply(ev); err != nil {
+		var wait *temporal.Spec
+		var wrong *jobs.Fault
+		if ev.Class == jobs.Wait && !over {
+			var err error
+			if wait, wrong, err = d.plan(ev); err != nil {
+				return nil, err
+			}
+		}
+		if err := d.record(ev, wait, wrong); err != nil {
 			return nil, err
 		}
-		calls = append(calls, p)
+		calls = append(calls, jobs.Pending{Call: c.ID, Name: c.Name, Class: ev.Class})
 	}
 	for _, s := range step.Sets {
 		if err := d.join(s); err != nil {
@@ -210,18 +215,15 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 		return d.sleep(ctx, hash)
 	}
 	d.idle()
-	if res, ok := poll(d.results); ok {
+	if res, ok := d.results.take(); ok {
 		if err := d.take(res); err != nil || d.halting() {
 			return nil, false, err
 		}
 		return d.takeReady(), false, nil
 	}
 	select {
-	case res := <-d.results:
-		if err := d.take(res); err != nil || d.halting() {
-			return nil, false, err
-		}
-		return d.takeReady(), false, nil
+	case <-d.results.news:
+		return d.await(ctx, hash)
 	case <-due:
 		return nil, false, d.retry(ctx)
 	case <-d.rung:

@@ -57,17 +57,14 @@ func (d *drive) settleRest(ctx context.Context, hash string) (asleep bool, err e
 // settleInflight records the results of the calls that are being performed.
 func (d *drive) settleInflight(ctx context.Context) error {
 	for d.inflight > 0 {
-		if res, ok := poll(d.results); ok {
+		if res, ok := d.results.take(); ok {
 			if err := d.take(res); err != nil {
 				return err
 			}
 			continue
 		}
 		select {
-		case res := <-d.results:
-			if err := d.take(res); err != nil {
-				return err
-			}
+		case <-d.results.news:
 		case <-d.rung:
 			if err := d.clearRungAndRead(ctx); err != nil {
 				return err

@@ -158,10 +158,17 @@ func New(cfg Config, stopping context.Context) *Engine {
 // Advance answers a doorbell: it drives the job until it sleeps or ends, or does nothing when somebody has it.
 // It never fails: what goes wrong is logged, and the job is found again by the sweeper. While the worker stops
 // a job is claimed only to be handed over, because its doorbell has been taken out of the queue.
-func (e *Engine) Advance(ctx context.Context, job jobs.ID) { e.advance(ctx, job, nil) }
+func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
+	e.answer(ctx, job, func(work context.Context, expel func()) *run { return e.take(work, job, expel) })
+}
 
-// advance does that. rec is the job when this worker has taken and loaded it already.
-func (e *Engine) advance(ctx context.Context, job jobs.ID, rec *jobs.Record) {
+// Start runs a job that this worker has got and loaded already.
+func (e *Engine) Start(ctx context.Context, rec jobs.Record) {
+	e.answer(ctx, rec.Job, func(_ context.Context, expel func()) *run { return e.begin(rec, expel) })
+}
+
+// answer drives what take yields, which is nothing when somebody else has the job.
+func (e *Engine) answer(ctx context.Context, job jobs.ID, take func(work context.Context, expel func()) *run) {
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle, ok := e.admit(ctx, job)
@@ -169,7 +176,7 @@ func (e *Engine) advance(ctx context.Context, job jobs.ID, rec *jobs.Record) {
 		return
 	}
 	defer idle()
-	r := e.take(ctx, job, rec, func() { cancel(jobs.ErrFenced) })
+	r := take(work, func() { cancel(jobs.ErrFenced) })
 	if r == nil {
 		return
 	}
@@ -182,12 +189,17 @@ func (e *Engine) advance(ctx context.Context, job jobs.ID, rec *jobs.Record) {
 }
 
 // Taken runs a job that this worker took when it woke it. A run of it that is still in the table has let it go, and is
-// waited for: to claim beside it would only ring it. rec is what was loaded after the taking; nil: the job is claimed.
+// waited for: to claim beside it would only ring it. rec is what was loaded after the taking; nil: the job is claimed. Should a
+// doorbell have been faster, and its run be over, the record is out of date and its epoch fenced.
 func (e *Engine) Taken(ctx context.Context, job jobs.ID, rec *jobs.Record) {
 	if old := e.held(job); old != nil {
 		old.gone(ctx)
 	}
-	e.advance(ctx, job, rec)
+	if rec != nil {
+		e.Start(ctx, *rec)
+		return
+	}
+	e.Advance(ctx, job)
 }
 
 // placeFor is how long a run may hold its place: endless loops must not keep the jobs of others out.
@@ -210,18 +222,11 @@ func (e *Engine) admit(ctx context.Context, job jobs.ID) (idle func(), ok bool) 
 
 // take claims the job and puts its run into the table; nil when somebody has it. Doorbells of one job take
 // turns here: two claims of the same worker would fence each other. expel ends the run should it lose the job.
-func (e *Engine) take(ctx context.Context, job jobs.ID, taken *jobs.Record, expel func()) *run {
+func (e *Engine) take(ctx context.Context, job jobs.ID, expel func()) *run {
 	desk := e.desks[job[len(job)-1]]
 	desk.Lock()
 	defer desk.Unlock()
 	old := e.held(job)
-	if taken != nil && old == nil {
-		// Should a doorbell have been faster, and its run be over, the record is out of date and its epoch fenced.
-		r := newRun(e, *taken)
-		r.expel = expel
-		e.enter(r)
-		return r
-	}
 	rec, claimed, err := e.Jobs.Claim(ctx, job, e.Worker, old != nil)
 	switch {
 	case err != nil:
@@ -242,6 +247,20 @@ func (e *Engine) take(ctx context.Context, job jobs.ID, taken *jobs.Record, expe
 			}
 			return nil
 		}
+	}
+	r := newRun(e, rec)
+	r.expel = expel
+	e.enter(r)
+	return r
+}
+
+// begin puts a run of a job that is ours already into the table. A doorbell may have come first: a message was sent to it.
+func (e *Engine) begin(rec jobs.Record, expel func()) *run {
+	desk := e.desks[rec.Job[len(rec.Job)-1]]
+	desk.Lock()
+	defer desk.Unlock()
+	if e.held(rec.Job) != nil {
+		return nil
 	}
 	r := newRun(e, rec)
 	r.expel = expel

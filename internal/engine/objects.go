@@ -47,10 +47,10 @@ func (d *drive) startObject(p jobs.Pending, args []json.RawMessage) error {
 	d.inflight++
 	d.wg.Go(func() {
 		if call.Reads() {
-			d.results <- d.readObject(p, call)
+			d.results.put(d.readObject(p, call))
 			return
 		}
-		d.results <- d.transact(p, agents.SQLPolicy(), func(settle settling) error { return d.Objects.RunObject(d.work, call, settle) })
+		d.results.put(d.transact(p, agents.SQLPolicy(), func(settle settling) error { return d.Objects.RunObject(d.work, call, settle) }))
 	})
 	return nil
 }

@@ -41,9 +41,9 @@ const (
 // Job is the fold of a job's history: everything that decides what happens next. The hot database row is a
 // cached copy of it.
 type Job struct {
+	Seq     int64   `json:"seq"` // history rows so far; first, where the database checks it
 	Status  Status  `json:"status"`
 	Outcome Outcome `json:"outcome,omitempty"`
-	Seq     int64   `json:"seq"` // history rows so far
 	Limits  Limits  `json:"limits"`
 	RunAt   int64   `json:"run_at,omitempty"` // Unix ms; READY jobs start then
 

@@ -141,14 +141,12 @@ func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
 
 // encodeArgs writes arguments as plain JSON; problem is what the call rejects with.
 func (s *session) encodeArgs(name string, args []goja.Value) (text []byte, problem goja.Value) {
-	list := make([]any, len(args))
 	for i, a := range args {
 		if s.js.kind(a) == "Promise" {
 			return nil, s.vm.NewTypeError("argument %d of %s is a promise; await it first", i+1, name)
 		}
-		list[i] = a
 	}
-	v, err := s.js.call(callStringify, s.vm.NewArray(list...))
+	v, err := s.stringifyAll(args)
 	if err != nil {
 		if ex, ok := err.(*goja.Exception); ok { //nolint:errorlint // goja returns it unwrapped
 			return nil, ex.Value()
@@ -166,7 +164,7 @@ func (s *session) exit(call goja.FunctionCall) goja.Value {
 	}
 	exit := &Exit{}
 	if v := call.Argument(0); !goja.IsUndefined(v) {
-		text, err := s.js.call(callStringify, v)
+		text, err := s.stringify(v)
 		if err != nil {
 			panic(err)
 		}

@@ -30,7 +30,7 @@ const wrapperMark = " "
 
 // builtinNames names the built-in objects that a VM has made so far.
 func (s *session) builtinNames() map[*goja.Object]string {
-	names := make(map[*goja.Object]string, 64)
+	names := make(map[*goja.Object]string, 28) // a short cell makes some twenty
 	names[s.vm.GlobalObject()] = globalName
 	for _, o := range s.js.wrappers {
 		names[o] = s.functionName(o) + wrapperMark

@@ -19,7 +19,7 @@ const image = "postgres:17-alpine"
 // startContainer runs a server in Docker and returns the DSN of its superuser. The library's own helper ends
 // the container when this process is killed.
 func startContainer(ctx context.Context, settings map[string]string) (dsn string, stop func() error, err error) {
-	all := map[string]string{"fsync": "off", "full_page_writes": "off", "max_connections": "200", "jit": "off"}
+	all := map[string]string{"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 	maps.Copy(all, settings)
 	command := []string{"postgres"}
 	for _, name := range slices.Sorted(maps.Keys(all)) {

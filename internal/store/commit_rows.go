@@ -28,30 +28,28 @@ type commitRows struct {
 	names, values, types, refusals          []string
 }
 
-// queueHeads appends the one statement that holds the fence, and with it all that belongs to the jobs alone. By hand:
-// sqlc does not know the columns of a function's result.
+// queueHeads appends the one statement that holds the fence, and with it all that belongs to the jobs alone.
 func queueHeads(b *pgx.Batch, list []*commitOp) error {
 	r := &commitRows{mail: []int64{}}
-	byID := make(map[jobs.ID]*commitOp, len(list))
 	for _, op := range list {
-		byID[op.commit.Job] = op
 		if err := r.add(op.commit); err != nil {
 			return err
 		}
 	}
-	b.Queue(`select job, released from statek.commit_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+	b.Queue(`select statek.commit_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
 		$22, $23, $24, $25, $26, $27, $28)`,
 		list[0].commit.Owner, r.jobs, r.epochs, r.leaves, r.rows, r.statuses, r.outcomes, r.cores, r.blockedOn, r.blockedWhy, r.wakeAt,
 		r.reopened, r.results, r.errors, r.of, r.nth, r.kinds, r.cells, r.calls, r.ats, r.payloads, r.mail,
 		r.varOf, r.names, r.varCells, r.values, r.types, r.refusals,
-	).Query(func(rows pgx.Rows) error {
-		var job jobs.ID
-		var released bool
-		_, err := pgx.ForEachRow(rows, []any{&job, &released}, func() error {
-			byID[job].released = released
-			return nil
-		})
-		return err
+	).QueryRow(func(row pgx.Row) error {
+		var released []bool
+		if err := row.Scan(&released); err != nil {
+			return err
+		}
+		for i, op := range list {
+			op.released = released[i]
+		}
+		return nil
 	})
 	return nil
 }

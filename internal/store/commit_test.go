@@ -247,3 +247,25 @@ func TestLostConnectionsAreUnavailability(t *testing.T) {
 		}
 	}
 }
+
+// TestCommitReadsWhatItWrites: a worker that holds many jobs does not read all of them to write one, although a table that has never been
+// analyzed looks small.
+func TestCommitReadsWhatItWrites(t *testing.T) {
+	t.Parallel()
+	k := newJobsKit(t)
+	w := k.worker()
+	list := make([]store.NewJob, 200)
+	for i := range list {
+		list[i] = k.draft()
+	}
+	taken, err := k.store.SubmitJobs(k.ctx, list, w)
+	k.must(err)
+	tx := k.session()
+	h := &holder{k: k, rec: taken[100], state: taken[100].State}
+	k.must(store.QueueCommit(k.ctx, tx, h.commit(start(1))))
+	var fetched int
+	k.must(tx.QueryRow(k.ctx, "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'statek.job_state'::regclass").Scan(&fetched))
+	if fetched > 2 {
+		t.Errorf("a commit of one job has read %d rows of job_state", fetched)
+	}
+}

@@ -101,7 +101,7 @@ func TestExplainSaysWhatTouchedIt(t *testing.T) {
 	k := newWaitsKit(t)
 	def, id := k.define(pickTask)
 	job := k.job("/acme/dev")
-	k.exec("insert into statek.job_state (job_id, core, status) values ($1, '{}', 'SUSPENDED')", job)
+	k.exec(`insert into statek.job_state (job_id, core, status) values ($1, '{"seq":0}', 'SUSPENDED')`, job)
 	k.register(k.pool, job, k.plan(1, "pickTask", def, id, `["main"]`))
 	k.quiesce()
 	k.exec("insert into app.tasks (queue, state) values ('main', 'later')")

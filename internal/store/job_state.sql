@@ -7,13 +7,13 @@ select statek.release(sqlc.arg(job)::uuid, sqlc.arg(epoch)::bigint, sqlc.arg(own
 -- name: JobClearRung :exec
 update statek.job_state
 set rung = false
-where job_id = $1 and epoch = $2 and owner = $3;
+where job_id = $1 and epoch = $2 and owner is not distinct from $3;
 
 -- Gives the job up although it has work: the caller rings it in the same transaction.
 -- name: JobHandOver :execrows
 update statek.job_state
 set owner = null, rung = false, freed_at = statek.now()
-where job_id = $1 and epoch = $2 and owner = $3;
+where job_id = $1 and epoch = $2 and owner is not distinct from $3;
 
 -- name: JobInsertState :exec
 insert into statek.job_state (job_id, status, core, seq, wake_at, blocked_on, blocked_why)

@@ -15,6 +15,8 @@ type merger[T any] struct {
 	run func(ctx context.Context, batch []*merged[T])
 	// most bounds a batch.
 	most int
+	// idle: an operation changes nothing, so that who gives one up need not know what becomes of it.
+	idle bool
 
 	mu      sync.Mutex
 	queue   []*merged[T]
@@ -59,7 +61,7 @@ func (m *merger[T]) do(ctx context.Context, op T) error {
 		return err
 	case <-ctx.Done():
 	}
-	if m.withdraw(item) {
+	if m.withdraw(item) || m.idle {
 		return context.Cause(ctx)
 	}
 	return <-item.outcome

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"statek/internal/jobs"
@@ -16,7 +18,7 @@ import (
 
 // JobView is a job as people see it.
 type JobView struct {
-	db.JobReadRow
+	db.JobsReadRow
 	// State is the decoded core.
 	State jobs.Job
 }
@@ -29,13 +31,59 @@ type Filter struct {
 	Limit                                        int
 }
 
-// Job reads one job.
+// readOp is one look at a job.
+type readOp struct {
+	id    jobs.ID
+	row   db.JobsReadRow
+	found bool
+}
+
+// Job reads one job. Who looks while others do shares a statement with them.
 func (s *Store) Job(ctx context.Context, id jobs.ID) (JobView, error) {
-	row, err := s.q.JobRead(ctx, id)
+	op := &readOp{id: id}
+	err := s.reads.do(ctx, op)
+	if errors.Is(err, errAlone) {
+		err = s.readAll(ctx, op)
+	}
+	if err == nil && !op.found {
+		err = pgx.ErrNoRows
+	}
 	if err != nil {
 		return JobView{}, wrap(err, "read job %s", id)
 	}
-	return view(row)
+	return view(op.row)
+}
+
+func (s *Store) readMany(ctx context.Context, items []*merged[*readOp]) {
+	ops := make([]*readOp, len(items))
+	for i, it := range items {
+		ops[i] = it.op
+	}
+	err := s.readAll(ctx, ops...)
+	for _, it := range items {
+		it.done(apart(err, len(items)))
+	}
+}
+
+func (s *Store) readAll(ctx context.Context, ops ...*readOp) error {
+	ids := make([]jobs.ID, 0, len(ops))
+	for _, op := range ops {
+		if !slices.Contains(ids, op.id) {
+			ids = append(ids, op.id)
+		}
+	}
+	rows, err := s.q.JobsRead(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, op := range ops {
+		for _, r := range rows {
+			if r.ID == op.id {
+				op.row, op.found = r, true
+			}
+		}
+	}
+	return nil
 }
 
 // Jobs lists jobs, newest first.
@@ -49,15 +97,15 @@ func (s *Store) Jobs(ctx context.Context, f Filter) ([]JobView, error) {
 	}
 	list := make([]JobView, len(rows))
 	for i, r := range rows {
-		if list[i], err = view(db.JobReadRow(r)); err != nil {
+		if list[i], err = view(db.JobsReadRow(r)); err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
 }
 
-func view(r db.JobReadRow) (JobView, error) {
-	v := JobView{JobReadRow: r}
+func view(r db.JobsReadRow) (JobView, error) {
+	v := JobView{JobsReadRow: r}
 	if err := json.Unmarshal(r.Core, &v.State); err != nil {
 		return JobView{}, fmt.Errorf("store: decode job %s: %w", r.ID, err)
 	}

@@ -33,6 +33,7 @@ type Store struct {
 	commits *merger[*commitOp]
 	tools   *merger[*toolOp]
 	submits *merger[*submitOp]
+	reads   *merger[*readOp]
 	alone   chan struct{} // calls that came out of a batch, a few at once
 
 	// strayMail is the last mail that RingStray has looked at; 0: it begins again.
@@ -59,6 +60,7 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64}
 	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64}
 	s.submits = &merger[*submitOp]{run: s.submitMany, most: 64}
+	s.reads = &merger[*readOp]{run: s.readMany, most: 64, idle: true}
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"statek/internal/jobs"
@@ -49,7 +50,8 @@ func (s *Store) InsertJobs(ctx context.Context, list []NewJob, takeExisting bool
 		for i, n := range list {
 			ids[i] = n.ID
 		}
-		return ids, existing, s.insertPlain(ctx, list)
+		_, err := s.SubmitJobs(ctx, list, uuid.Nil)
+		return ids, existing, err
 	}
 	replayed := false
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {

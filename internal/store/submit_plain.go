@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -14,27 +15,40 @@ import (
 	"statek/internal/store/db"
 )
 
-// insertPlain inserts jobs that compete with nobody for a key. Submissions that come together share a transaction.
-func (s *Store) insertPlain(ctx context.Context, list []NewJob) error {
-	op := &submitOp{list: list}
-	err := s.submits.do(ctx, op)
+// SubmitJobs inserts jobs that have no business key, and rings those that may start. The taker, a worker of this process,
+// gets them instead, unless it is uuid.Nil, has been declared dead, or a limit applies: it has to run those that are
+// returned. Submissions that come together share a transaction.
+func (s *Store) SubmitJobs(ctx context.Context, list []NewJob, taker uuid.UUID) (taken []jobs.Record, err error) {
+	op := &submitOp{list: list, taker: taker}
+	err = s.submits.do(ctx, op)
 	if errors.Is(err, errAlone) {
 		err = s.submitAll(ctx, op)
 	}
-	if err == nil {
+	if err != nil {
+		return nil, stale(wrap(err, "submit"))
+	}
+	if len(op.taken) < len(list) {
 		s.bell.Rang()
 	}
-	return stale(wrap(err, "submit"))
+	return op.taken, nil
 }
 
 // submitOp is one submission.
-type submitOp struct{ list []NewJob }
+type submitOp struct {
+	list  []NewJob
+	taker uuid.UUID
+	taken []jobs.Record
+}
 
 func (s *Store) submitMany(ctx context.Context, items []*merged[*submitOp]) {
 	var ops []*submitOp
 	var sent []*merged[*submitOp]
+	var taker uuid.UUID
 	for _, it := range items {
-		if it.op.list[0].Generation != items[0].op.list[0].Generation {
+		if taker == uuid.Nil {
+			taker = it.op.taker
+		}
+		if it.op.list[0].Generation != items[0].op.list[0].Generation || it.op.taker != uuid.Nil && it.op.taker != taker {
 			it.done(errAlone)
 			continue
 		}
@@ -49,6 +63,7 @@ func (s *Store) submitMany(ctx context.Context, items []*merged[*submitOp]) {
 // submitRows are the arguments of statek.submit_jobs, a column each.
 type submitRows struct {
 	ids, agents                                                                  []jobs.ID
+	wanted                                                                       []bool
 	prefixes, roles, sources, locales, tags, specs, cores, blockedOn, blockedWhy []string
 	submitted, names, values, types                                              []string
 	versions, varOf                                                              []int32
@@ -59,20 +74,49 @@ type submitRows struct {
 
 func (s *Store) submitAll(ctx context.Context, ops ...*submitOp) error {
 	r := &submitRows{}
+	var taker *uuid.UUID
 	for _, op := range ops {
+		op.taken = nil
+		if op.taker != uuid.Nil {
+			taker = &op.taker
+		}
 		for _, n := range op.list {
-			if err := r.add(n); err != nil {
+			if err := r.add(n, op.taker != uuid.Nil); err != nil {
 				return err
 			}
 		}
 	}
-	_, err := s.pool.Exec(ctx, `select statek.submit_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
-		ops[0].list[0].Generation, r.ids, r.prefixes, r.agents, r.roles, r.versions, r.sources, r.locales, r.tags, r.priorities, r.specs, r.ats,
-		r.cores, r.wakeAt, r.blockedOn, r.blockedWhy, r.submitted, r.varOf, r.names, r.values, r.types)
-	return err
+	var got []jobs.ID
+	err := s.pool.QueryRow(ctx, `select statek.submit_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`,
+		ops[0].list[0].Generation, taker, r.ids, r.wanted, r.prefixes, r.agents, r.roles, r.versions, r.sources, r.locales, r.tags, r.priorities, r.specs, r.ats,
+		r.cores, r.wakeAt, r.blockedOn, r.blockedWhy, r.submitted, r.varOf, r.names, r.values, r.types).Scan(&got)
+	if err != nil {
+		return err
+	}
+	mine := make(map[jobs.ID]bool, len(got))
+	for _, id := range got {
+		mine[id] = true
+	}
+	for _, op := range ops {
+		for _, n := range op.list {
+			if mine[n.ID] {
+				op.taken = append(op.taken, started(n, *taker))
+			}
+		}
+	}
+	return nil
 }
 
-func (r *submitRows) add(n NewJob) error {
+// started is what a claim would have read of a job that was taken when it was inserted.
+func started(n NewJob, owner uuid.UUID) jobs.Record {
+	state, _, _ := jobs.Step(jobs.Job{}, n.Submitted, n.At) // has not failed before
+	n.Spec.CreatedAt = n.At.Truncate(time.Microsecond)      // as the database keeps it
+	return jobs.Record{
+		Hold: jobs.Hold{Job: n.ID, Epoch: 1, Owner: owner}, State: state, Spec: n.Spec, Generation: n.Generation, Variables: n.Variables,
+	}
+}
+
+func (r *submitRows) add(n NewJob, wanted bool) error {
 	first, err := firstState(n)
 	if err != nil {
 		return err
@@ -81,6 +125,7 @@ func (r *submitRows) add(n NewJob) error {
 	if err != nil {
 		return err
 	}
+	r.wanted = append(r.wanted, wanted)
 	r.ids, r.agents, r.versions = append(r.ids, n.ID), append(r.agents, n.Spec.AgentID), append(r.versions, int32(n.Spec.AgentVersion))
 	r.prefixes, r.roles = append(r.prefixes, n.Spec.Prefix), append(r.roles, n.Spec.Role)
 	r.sources, r.locales = append(r.sources, text(n.Submitted.Source)), append(r.locales, n.Spec.Locale)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -148,4 +149,56 @@ func BenchmarkStart(b *testing.B) {
 		}
 	}
 	_ = last.Close()
+}
+
+// BenchmarkCrowd is a worker's day: a hundred sessions in flight, each of which waits for its results, so that every exchange
+// finds another session's cell in the child. What it costs this process and the children is reported apart.
+func BenchmarkCrowd(b *testing.B) {
+	const inFlight, latency = 100, 20 * time.Millisecond
+	p := newPool(b, Config{})
+	setup := jsvm.Setup{Prefix: "/acme", Variables: []jsvm.Variable{{Name: "n", Value: []byte("1"), Type: "number"}}}
+	for i := range 16 {
+		setup.Grants = append(setup.Grants, jsvm.Grant{
+			Name:      fmt.Sprintf("tool%d", i),
+			Signature: "function tool(name: string, options?: {key?: string, since?: Date | string, timeout?: number | string}): Promise<any>",
+			Doc:       "Does a thing, and says in as many words as a tool of this world has what that is.",
+		})
+	}
+	const source = "const a = await tool1(n)\nconst b = await tool1(a + 1)\nexit(b)\n"
+	job := func() error {
+		s, err := p.Open(b.Context(), setup)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		step, err := s.Run(b.Context(), jsvm.Cell{Number: 1, Source: source})
+		for err == nil && step.State == jsvm.Pending {
+			<-time.After(latency)
+			step, err = s.Deliver(b.Context(), answer(step.Calls[0]))
+		}
+		if err == nil && step.State != jsvm.Done {
+			err = fmt.Errorf("%+v", step)
+		}
+		if err == nil {
+			_, err = s.Changes(b.Context())
+		}
+		return err
+	}
+	if err := job(); err != nil { // a child is there
+		b.Fatal(err)
+	}
+	own, all := cpuTime(), cpuOf(p)
+	b.SetParallelism(inFlight / runtime.GOMAXPROCS(0))
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := job(); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	own, all = cpuTime()-own, cpuOf(p)-all
+	perJob := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 / float64(b.N) }
+	b.ReportMetric(perJob(own), "ms-worker/cell")
+	b.ReportMetric(perJob(all-own), "ms-children/cell")
 }

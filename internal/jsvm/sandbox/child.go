@@ -39,7 +39,7 @@ func Main() {
 		hasMain.Store(true)
 		return
 	}
-	os.Exit(serve(os.Stdin, os.Stdout))
+	os.Exit(serve(pipes(os.Stdin, os.Stdout)))
 }
 
 // server is what a child does: it runs cells.
@@ -47,6 +47,7 @@ type server struct {
 	machine  *jsvm.InProcess
 	sessions map[uint32]jsvm.Session
 	limits   map[uint32]jsvm.Limits
+	worlds   map[string]*world // by how they travel
 	parent   int
 	aimed    int64 // the collector's limit
 	used     int64 // of the heap, when the last request was done
@@ -59,7 +60,8 @@ func serve(in io.Reader, out io.Writer) int {
 	debug.SetGCPercent(garbage)
 	debug.SetMaxStack(64 << 20) // a cell's own calls are bounded far below
 	c := &server{
-		machine: jsvm.NewInProcess(), sessions: map[uint32]jsvm.Session{}, limits: map[uint32]jsvm.Limits{}, parent: os.Getppid(),
+		machine: jsvm.NewInProcess(), sessions: map[uint32]jsvm.Session{}, limits: map[uint32]jsvm.Limits{}, worlds: map[string]*world{},
+		parent: os.Getppid(),
 	}
 	c.machine.Clock = cpuTime
 	c.measure()
@@ -131,11 +133,9 @@ func (c *server) do(req *request, rep *reply) error {
 		return err
 	}
 	if req.Open != nil {
-		s, err := c.machine.Open(ctx, *req.Open)
-		if err != nil {
+		if err := c.open(ctx, req); err != nil {
 			return err
 		}
-		c.sessions[req.Session], c.limits[req.Session] = s, req.Open.Limits
 	}
 	s := c.sessions[req.Session]
 	if s == nil {
@@ -157,6 +157,39 @@ func (c *server) do(req *request, rep *reply) error {
 		c.forget(req.Session)
 	}
 	return nil
+}
+
+func (c *server) open(ctx context.Context, req *request) error {
+	w, err := c.world(req.Open.World)
+	if err != nil {
+		return err
+	}
+	s, err := c.machine.Open(ctx, jsvm.Setup{
+		Prefix: req.Open.Prefix, Engine: req.Open.Engine, Grants: w.Grants, Limits: w.Limits, Variables: req.Open.Variables,
+	})
+	if err != nil {
+		return err
+	}
+	c.sessions[req.Session], c.limits[req.Session] = s, w.Limits
+	return nil
+}
+
+// mostWorlds bounds those that are remembered.
+const mostWorlds = 16
+
+func (c *server) world(text []byte) (*world, error) {
+	if w := c.worlds[string(text)]; w != nil {
+		return w, nil
+	}
+	w := &world{}
+	if err := decoding.Unmarshal(text, w); err != nil {
+		return nil, fmt.Errorf("%w: %w", errFrame, err)
+	}
+	if len(c.worlds) >= mostWorlds {
+		clear(c.worlds)
+	}
+	c.worlds[string(text)] = w
+	return w, nil
 }
 
 // drive runs a cell, or goes on with it, and puts the steps together.
@@ -192,7 +225,9 @@ func (c *server) memory(req *request) int64 {
 	limits, ok := c.limits[req.Session]
 	switch {
 	case req.Open != nil:
-		limits = req.Open.Limits
+		if w, err := c.world(req.Open.World); err == nil { // an error is told by who opens
+			limits = w.Limits
+		}
 	case !ok && req.Analyze != nil:
 		limits = req.Analyze.Limits
 	}

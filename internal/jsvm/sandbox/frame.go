@@ -19,16 +19,30 @@ import (
 // request is what the parent asks of a child. Open, Run and Deliver are done in this order, and answered
 // once.
 type request struct {
+	_       struct{} `cbor:",toarray"`
 	Number  uint64
 	Session uint32
 	Forget  []uint32 // sessions that are over
 	Start   *start   // of the child's first frame alone
 	Analyze *analyze
-	Open    *jsvm.Setup
+	Open    *opening
 	Run     *jsvm.Cell
 	Deliver []jsvm.Delivery
-	// CPU, when set, lowers the time that the last delivery may take.
-	CPU int64
+}
+
+// opening is a jsvm.Setup.
+type opening struct {
+	_         struct{} `cbor:",toarray"`
+	Prefix    string
+	Engine    int
+	World     []byte // encoded, so that a child decodes it once for all sessions that have the same
+	Variables []jsvm.Variable
+}
+
+// world is what the sessions of a prefix tend to have in common.
+type world struct {
+	Grants []jsvm.Grant
+	Limits jsvm.Limits
 }
 
 // start configures a child.
@@ -44,6 +58,7 @@ type analyze struct {
 
 // reply is a child's answer. Changes come with every step that ends a cell, so that nobody has to ask.
 type reply struct {
+	_        struct{} `cbor:",toarray"`
 	Number   uint64
 	Session  uint32
 	Report   *lockdown.Report
@@ -107,7 +122,7 @@ func (e *remote) Unwrap() error { return e.is }
 
 //nolint:gochecknoglobals // compiled constants
 var (
-	encoding = must(cbor.EncOptions{}.EncMode())
+	encoding = must(cbor.EncOptions{}.UserBufferEncMode())
 	// decoding allows what frames hold and no more: no tags, no open lengths, little nesting.
 	decoding = must(cbor.DecOptions{
 		MaxNestedLevels: 8, MaxArrayElements: 1 << 17, MaxMapPairs: 64,
@@ -126,7 +141,7 @@ func must[T any](v T, err error) T {
 func writeFrame(w io.Writer, v any) error {
 	var b bytes.Buffer
 	b.Write(make([]byte, 4))
-	if err := encoding.NewEncoder(&b).Encode(v); err != nil {
+	if err := encoding.MarshalToBuffer(v, &b); err != nil {
 		return fmt.Errorf("sandbox: encode frame: %w", err)
 	}
 	binary.BigEndian.PutUint32(b.Bytes(), uint32(b.Len()-4))
@@ -147,16 +162,29 @@ func readFrame(r io.Reader, limit int64, v any) error {
 	if size > limit {
 		return fmt.Errorf("%w: %d bytes; the limit is %d", errFrame, size, limit)
 	}
-	var body bytes.Buffer
-	body.Grow(int(min(size, 64<<10)))
-	if n, err := io.CopyN(&body, r, size); err != nil {
-		if n > 0 && errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
+	body, err := readBody(r, int(size))
+	if err != nil {
 		return err
 	}
-	if err := decoding.Unmarshal(body.Bytes(), v); err != nil {
+	if err := decoding.Unmarshal(body, v); err != nil {
 		return fmt.Errorf("%w: %w", errFrame, err)
 	}
 	return nil
+}
+
+func readBody(r io.Reader, size int) ([]byte, error) {
+	const first = 64 << 10
+	body := make([]byte, min(size, first))
+	for read := 0; ; {
+		n, err := io.ReadFull(r, body[read:])
+		switch read += n; {
+		case errors.Is(err, io.EOF) && read > 0:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case read == size:
+			return body, nil
+		}
+		body = append(body, make([]byte, min(read, size-read))...)
+	}
 }

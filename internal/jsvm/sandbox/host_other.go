@@ -3,6 +3,7 @@
 package sandbox
 
 import (
+	"io"
 	"os"
 	"time"
 )
@@ -21,3 +22,5 @@ var began = time.Now()
 func (p *process) used() time.Duration { return time.Since(began) }
 
 func memory() int64 { return 0 }
+
+func pipes(in, out *os.File) (io.Reader, io.Writer) { return in, out }

@@ -21,16 +21,6 @@ type child struct {
 	turn     uint64            // of its last loan
 }
 
-// waiter stands in line for a child.
-type waiter struct {
-	prefix  string
-	session uint32
-	alone   bool // wants a child that holds nothing
-	aged    bool // does not wait for the child that holds its session any more
-	since   time.Time
-	ready   chan grant // one value; closed when the pool is
-}
-
 // grant is a child, or the right to start one.
 type grant struct{ child *child }
 
@@ -43,21 +33,22 @@ const (
 
 // borrow gets a child for a session, alone or where it is at home. here: the child holds the session.
 func (p *Pool) borrow(ctx context.Context, prefix string, session uint32, alone bool) (c *child, here bool, err error) {
-	w := &waiter{prefix: prefix, session: session, alone: alone, since: time.Now(), ready: make(chan grant, 1)}
+	w := &waiter{prefix: prefix, session: session, alone: alone}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return nil, false, errClosed
 	}
-	if g, ok := p.grant(w, true); ok {
-		w.ready <- g
-	} else {
-		p.waiting = append(p.waiting, w)
+	g, ok := p.grant(w, true)
+	if !ok {
+		w.since, w.ready = time.Now(), make(chan grant, 1)
+		p.waiting.add(w)
 	}
 	p.mu.Unlock()
-	g, err := p.await(ctx, w)
-	if err != nil {
-		return nil, false, err
+	if !ok {
+		if g, err = p.await(ctx, w); err != nil {
+			return nil, false, err
+		}
 	}
 	if g.child == nil {
 		if g.child, err = p.open(prefix); err != nil {
@@ -90,13 +81,13 @@ func (p *Pool) await(ctx context.Context, w *waiter) (grant, error) {
 			p.mu.Unlock()
 		case <-ctx.Done():
 			p.mu.Lock()
-			p.waiting = slices.DeleteFunc(p.waiting, func(other *waiter) bool { return other == w })
+			p.waiting.remove(w)
 			select {
 			case g, ok := <-w.ready:
 				if ok && g.child != nil {
 					g.child.busy = false
 				} else if ok {
-					p.starting--
+					p.started(w.prefix)
 				}
 				p.serve()
 			default:
@@ -119,7 +110,7 @@ func (p *Pool) open(prefix string) (*child, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.starting--
+	p.started(prefix)
 	if err == nil && p.closed {
 		p.work.Go(func() { _ = proc.Close() })
 		err = errClosed
@@ -159,7 +150,7 @@ func (p *Pool) prepare() {
 // also the place of the least recently used idle child, which ends. Called with the lock held.
 func (p *Pool) grant(w *waiter, replace bool) (grant, bool) {
 	var best, mine, oldest *child
-	own, home := 0, false
+	own, home := p.starting[w.prefix], false
 	for c := range p.children {
 		if c.prefix == w.prefix {
 			own++
@@ -190,14 +181,23 @@ func (p *Pool) grant(w *waiter, replace bool) (grant, bool) {
 		return grant{}, false // its children are busy
 	case own >= p.cfg.PerPrefix:
 		p.drop(mine, errReplaced)
-	case len(p.children)+p.starting < p.cfg.Children:
+	case len(p.children)+p.places < p.cfg.Children:
 	case replace && oldest != nil:
 		p.drop(oldest, errReplaced)
 	default:
 		return grant{}, false
 	}
-	p.starting++
+	p.starting[w.prefix]++
+	p.places++
 	return grant{}, true
+}
+
+// started takes back a place that was granted: a child stands in it, or nobody will. Called with the lock held.
+func (p *Pool) started(prefix string) {
+	p.places--
+	if p.starting[prefix]--; p.starting[prefix] == 0 {
+		delete(p.starting, prefix)
+	}
 }
 
 var errReplaced = errors.New("sandbox: another prefix needs the place")
@@ -291,25 +291,34 @@ func (p *Pool) disown(session uint32) {
 // serve gives what is free to those who wait, oldest first. A child stays with its prefix while that has
 // work, unless another prefix has waited for long. Called with the lock held.
 func (p *Pool) serve() {
-	p.pass(func(w *waiter) bool { return time.Since(w.since) > fairness }, true)
-	p.pass(func(*waiter) bool { return true }, false)
-	p.pass(func(*waiter) bool { return true }, true)
+	if p.waiting.len() == 0 {
+		return
+	}
+	if time.Since(p.waiting.list[0].since) > fairness {
+		p.waiting.pass(func(w *waiter) (bool, bool) {
+			if time.Since(w.since) <= fairness {
+				return false, true // whoever comes after it is younger still
+			}
+			return p.try(w, true)
+		})
+	}
+	p.waiting.pass(func(w *waiter) (bool, bool) { return p.try(w, false) })
+	for c := range p.children {
+		if !c.busy { // so that it can be replaced
+			p.waiting.pass(func(w *waiter) (bool, bool) { return p.try(w, true) })
+			return
+		}
+	}
 }
 
-func (p *Pool) pass(may func(*waiter) bool, replace bool) {
-	hopeless := map[string]bool{} // prefixes that get nothing now
-	p.waiting = slices.DeleteFunc(p.waiting, func(w *waiter) bool {
-		if hopeless[w.prefix] || !may(w) {
-			return false
-		}
-		g, ok := p.grant(w, replace)
-		if ok {
-			w.ready <- g
-		} else if !p.idle(w.prefix) {
-			hopeless[w.prefix] = true
-		}
-		return ok
-	})
+// try gives a waiter what there is for it. hopeless: nothing is free for anybody of its prefix.
+func (p *Pool) try(w *waiter, replace bool) (granted, hopeless bool) {
+	g, ok := p.grant(w, replace)
+	if ok {
+		w.ready <- g
+		return true, false
+	}
+	return false, !p.idle(w.prefix)
 }
 
 // idle reports whether a child of the prefix is free, though not for everybody.

@@ -114,6 +114,33 @@ func TestPrefixesShareNoChild(t *testing.T) {
 	}
 }
 
+// TestACrowdSharesTheChildrenOfItsPrefix: those who come while the first child is being started get none of their own.
+func TestACrowdSharesTheChildrenOfItsPrefix(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, Config{Children: 4, PerPrefix: 1})
+	var all errgroup.Group
+	for range 20 {
+		all.Go(func() error {
+			s, err := p.Open(t.Context(), jsvm.Setup{Prefix: "/crowd", Grants: grants})
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			step, err := s.Run(t.Context(), jsvm.Cell{Number: 1, Source: "6 * 7"})
+			if err == nil && step.Echo != "42" {
+				err = fmt.Errorf("%+v", step)
+			}
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+	if _, children := p.Counts(); children != 1 {
+		t.Errorf("%d children, 1 may be", children)
+	}
+}
+
 // TestManyAtOnce drives many sessions of several prefixes over few children.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()

@@ -80,13 +80,15 @@ func (c Config) validate() error {
 
 // Pool is a jsvm.Machine whose cells run in child processes.
 type Pool struct {
-	cfg Config
+	cfg    Config
+	worlds worlds
 
 	mu       sync.Mutex
 	children map[*child]bool
-	starting int
+	starting map[string]int // places that have been granted and hold no child yet, by prefix
+	places   int            // all of these
 	spare    *process
-	waiting  []*waiter
+	waiting  line
 	turn     uint64 // counts loans, for the least recently used
 	session  uint32
 	report   *lockdown.Report
@@ -113,7 +115,7 @@ func New(cfg Config) (*Pool, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Pool{cfg: cfg, children: map[*child]bool{}, counts: Counts{Deaths: map[string]int{}}}, nil
+	return &Pool{cfg: cfg, worlds: worlds{last: map[string]encoded{}}, children: map[*child]bool{}, starting: map[string]int{}, counts: Counts{Deaths: map[string]int{}}}, nil
 }
 
 // Check starts a first child, so that a host which cannot run cells is known at once. It returns the layers
@@ -180,10 +182,10 @@ func (e *MissingError) Error() string {
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
-	for _, w := range p.waiting {
+	for _, w := range p.waiting.list {
 		close(w.ready)
 	}
-	p.waiting = nil
+	p.waiting = line{}
 	var all []*process
 	for c := range p.children {
 		all = append(all, c.process)
@@ -225,13 +227,17 @@ func (p *Pool) Open(ctx context.Context, setup jsvm.Setup) (jsvm.Session, error)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sandbox: open session: %w", context.Cause(ctx))
 	}
+	text, err := p.worlds.encode(setup)
+	if err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, errClosed
 	}
 	p.session++
-	return &session{pool: p, id: p.session, setup: setup, limits: setup.Limits.WithDefaults()}, nil
+	return &session{pool: p, id: p.session, setup: setup, world: text, limits: setup.Limits.WithDefaults()}, nil
 }
 
 // grace is what a child has beyond a cell's own limits: to notice them itself, and to read the workspace.

@@ -17,6 +17,7 @@ type session struct {
 	pool   *Pool
 	id     uint32
 	setup  jsvm.Setup
+	world  []byte // its grants and limits, encoded
 	limits jsvm.Limits
 
 	cell    *jsvm.Cell // open; its Recorded and Sets hold all that were made so far
@@ -133,7 +134,7 @@ func (s *session) request(here bool, run *jsvm.Cell, deliver []jsvm.Delivery) *r
 	if here {
 		return req
 	}
-	req.Open = &s.setup
+	req.Open = &opening{Prefix: s.setup.Prefix, Engine: s.setup.Engine, World: s.world, Variables: s.setup.Variables}
 	if s.lived {
 		s.pool.rebuilt()
 	}

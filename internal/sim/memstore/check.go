@@ -17,6 +17,7 @@ import (
 //
 //   - a job's row that is not the fold of its history, which is dense,
 //   - mail that has gone without a commit that consumed it,
+//   - an open wait in a cell's history that nobody would wake: it is not registered, and no mail ends it,
 //   - a group whose waiters could be served and to which nobody owes a look.
 func (db *DB) Check() error {
 	db.mu.Lock()
@@ -36,6 +37,9 @@ func (db *DB) Check() error {
 		}
 		if j.received != j.consumed+left {
 			return fmt.Errorf("job %s: %d rows of mail came, %d were consumed by commits and %d are left", id, j.received, j.consumed, left)
+		}
+		if call := db.unregistered(id); call != 0 {
+			return fmt.Errorf("job %s: call %d waits, and nobody knows", id, call)
 		}
 	}
 	clear(db.changed)
@@ -70,6 +74,31 @@ func (db *DB) checkFold(id jobs.ID) error {
 		return fmt.Errorf("job %s is %s, and its history of %d rows folds to %s", id, j.core, len(j.history), core)
 	}
 	return nil
+}
+
+// unregistered finds an open wait that has neither a row nor mail; 0: there is none. Of a set it is enough when one has:
+// a message wins before its commit.
+func (db *DB) unregistered(id jobs.ID) int {
+	cell := db.jobs[id].folded.Cell
+	if cell == nil {
+		return 0
+	}
+	known := func(call int) bool {
+		return slices.ContainsFunc(db.waits, func(w *wait) bool { return w.job == id && w.cell == cell.Number && w.call == call }) ||
+			slices.ContainsFunc(db.mail, func(l *letter) bool { return l.job == id && l.mail.Cell == cell.Number && l.mail.Call == call })
+	}
+	for _, p := range cell.Open {
+		in := []int{p.Call}
+		for _, set := range cell.Sets {
+			if slices.Contains(set.Calls, p.Call) {
+				in = set.Calls
+			}
+		}
+		if p.Class == jobs.Wait && !slices.ContainsFunc(in, known) {
+			return p.Call
+		}
+	}
+	return 0
 }
 
 // owed reports that somebody is going to look at the group: a check, a mark or a time says so.

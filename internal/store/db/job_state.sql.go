@@ -15,7 +15,7 @@ import (
 const JobClearRung = `-- name: JobClearRung :exec
 update statek.job_state
 set rung = false
-where job_id = $1 and epoch = $2 and owner = $3
+where job_id = $1 and epoch = $2 and owner is not distinct from $3
 `
 
 type JobClearRungParams struct {
@@ -33,7 +33,7 @@ func (q *Queries) JobClearRung(ctx context.Context, arg JobClearRungParams) erro
 const JobHandOver = `-- name: JobHandOver :execrows
 update statek.job_state
 set owner = null, rung = false, freed_at = statek.now()
-where job_id = $1 and epoch = $2 and owner = $3
+where job_id = $1 and epoch = $2 and owner is not distinct from $3
 `
 
 type JobHandOverParams struct {

@@ -83,67 +83,6 @@ func (q *Queries) JobInsert(ctx context.Context, arg JobInsertParams) (uuid.UUID
 	return id, err
 }
 
-const JobRead = `-- name: JobRead :one
-select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
-  coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
-  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, j.result, j.error,
-  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
-from statek.jobs j
-join statek.job_state s on s.job_id = j.id
-where j.id = $1
-`
-
-type JobReadRow struct {
-	ID           uuid.UUID
-	Prefix       string
-	Role         string
-	AgentVersion int32
-	Status       string
-	Outcome      *string
-	BlockedOn    string
-	BlockedWhy   string
-	Result       []byte
-	Error        *string
-	Source       string
-	Locale       string
-	Tags         []string
-	Key          *string
-	Priority     int16
-	Core         []byte
-	CreatedAt    time.Time
-	ChangedAt    time.Time
-	FinishedAt   *time.Time
-	Owner        *uuid.UUID
-}
-
-func (q *Queries) JobRead(ctx context.Context, id uuid.UUID) (JobReadRow, error) {
-	row := q.db.QueryRow(ctx, JobRead, id)
-	var i JobReadRow
-	err := row.Scan(
-		&i.ID,
-		&i.Prefix,
-		&i.Role,
-		&i.AgentVersion,
-		&i.Status,
-		&i.Outcome,
-		&i.BlockedOn,
-		&i.BlockedWhy,
-		&i.Result,
-		&i.Error,
-		&i.Source,
-		&i.Locale,
-		&i.Tags,
-		&i.Key,
-		&i.Priority,
-		&i.Core,
-		&i.CreatedAt,
-		&i.ChangedAt,
-		&i.FinishedAt,
-		&i.Owner,
-	)
-	return i, err
-}
-
 const JobStatus = `-- name: JobStatus :one
 select status, outcome, seq from statek.job_state where job_id = $1
 `
@@ -238,6 +177,80 @@ func (q *Queries) JobsList(ctx context.Context, arg JobsListParams) ([]JobsListR
 	var items []JobsListRow
 	for rows.Next() {
 		var i JobsListRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Prefix,
+			&i.Role,
+			&i.AgentVersion,
+			&i.Status,
+			&i.Outcome,
+			&i.BlockedOn,
+			&i.BlockedWhy,
+			&i.Result,
+			&i.Error,
+			&i.Source,
+			&i.Locale,
+			&i.Tags,
+			&i.Key,
+			&i.Priority,
+			&i.Core,
+			&i.CreatedAt,
+			&i.ChangedAt,
+			&i.FinishedAt,
+			&i.Owner,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const JobsRead = `-- name: JobsRead :many
+select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
+  coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, j.result, j.error,
+  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
+from unnest($1::uuid[]) as u(id)
+cross join lateral (select id, prefix, agent_id, role, agent_version, parent_id, source, locale, tags, key, open_key, priority, spec, created_at, finished_at, result, error from statek.jobs x where x.id = u.id offset 0) j -- one look-up for each, whatever the statistics say
+cross join lateral (select job_id, status, outcome, epoch, owner, taken_from, rung, parked_on, seq, core, blocked_on, blocked_why, wake_at, changed_at, freed_at from statek.job_state x where x.job_id = u.id offset 0) s
+`
+
+type JobsReadRow struct {
+	ID           uuid.UUID
+	Prefix       string
+	Role         string
+	AgentVersion int32
+	Status       string
+	Outcome      *string
+	BlockedOn    string
+	BlockedWhy   string
+	Result       []byte
+	Error        *string
+	Source       string
+	Locale       string
+	Tags         []string
+	Key          *string
+	Priority     int16
+	Core         []byte
+	CreatedAt    time.Time
+	ChangedAt    time.Time
+	FinishedAt   *time.Time
+	Owner        *uuid.UUID
+}
+
+func (q *Queries) JobsRead(ctx context.Context, ids []uuid.UUID) ([]JobsReadRow, error) {
+	rows, err := q.db.Query(ctx, JobsRead, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []JobsReadRow
+	for rows.Next() {
+		var i JobsReadRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.Prefix,
