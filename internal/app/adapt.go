@@ -84,6 +84,12 @@ func (c *chores) LookAtWaits(ctx context.Context) (time.Duration, error) {
 	return round.RetryIn, err
 }
 
+// LookAtMarks implements engine.Chores.
+func (c *chores) LookAtMarks(ctx context.Context) (time.Duration, error) {
+	round, err := c.Waits.Drain(ctx)
+	return round.RetryIn, err
+}
+
 // SweepWaits implements engine.Chores. Marks that failed, and finds, make it thorough for a while.
 func (c *chores) SweepWaits(ctx context.Context) (int, error) {
 	failed, _, err := c.Waits.Alarms(ctx)

@@ -161,6 +161,14 @@ func (c armedChores) LookAtWaits(ctx context.Context) (time.Duration, error) {
 	return again, err
 }
 
+// LookAtMarks implements engine.Chores.
+func (c armedChores) LookAtMarks(ctx context.Context) (time.Duration, error) {
+	c.points.Worker(failpoint.TickBefore)
+	again, err := c.Chores.LookAtMarks(ctx)
+	c.points.Worker(failpoint.TickAfter)
+	return again, err
+}
+
 // Bury implements engine.Chores.
 func (c armedChores) Bury(ctx context.Context, ids []uuid.UUID, deadAfter time.Duration) ([]uuid.UUID, error) {
 	dead, err := c.Chores.Bury(ctx, ids, deadAfter)

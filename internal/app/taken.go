@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"statek/internal/jobs"
+	"statek/internal/store"
 )
 
 // taken are the jobs that a worker took in the transaction that woke or submitted them, and runs without a doorbell.
@@ -58,10 +57,10 @@ func (s *stay) mayTake() bool { return s.engine.Stopping() == nil && s.engine.Ro
 
 // took runs jobs that were taken together with what they had waited for. When it is too late they belong to a worker
 // that is leaving, and are taken over.
-func (s *stay) took(list []uuid.UUID) {
-	for _, job := range list {
+func (s *stay) took(list []store.Taken) {
+	for _, t := range list {
 		s.taken.run(func(ctx context.Context) {
-			s.while(ctx, func(work context.Context) { s.engine.Taken(work, job) })
+			s.while(ctx, func(work context.Context) { s.engine.Taken(work, t.Job, t.Record) })
 		})
 	}
 }

@@ -162,7 +162,7 @@ func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
 	e.answer(ctx, job, func(work context.Context, expel func()) *run { return e.take(work, job, expel) })
 }
 
-// Start runs a job that this worker got when it was submitted.
+// Start runs a job that this worker has got and loaded already.
 func (e *Engine) Start(ctx context.Context, rec jobs.Record) {
 	e.answer(ctx, rec.Job, func(_ context.Context, expel func()) *run { return e.begin(rec, expel) })
 }
@@ -189,10 +189,15 @@ func (e *Engine) answer(ctx context.Context, job jobs.ID, take func(work context
 }
 
 // Taken runs a job that this worker took when it woke it. A run of it that is still in the table has let it go, and is
-// waited for: to claim beside it would only ring it.
-func (e *Engine) Taken(ctx context.Context, job jobs.ID) {
+// waited for: to claim beside it would only ring it. rec is what was loaded after the taking; nil: the job is claimed. Should a
+// doorbell have been faster, and its run be over, the record is out of date and its epoch fenced.
+func (e *Engine) Taken(ctx context.Context, job jobs.ID, rec *jobs.Record) {
 	if old := e.held(job); old != nil {
 		old.gone(ctx)
+	}
+	if rec != nil {
+		e.Start(ctx, *rec)
+		return
 	}
 	e.Advance(ctx, job)
 }

@@ -216,17 +216,34 @@ func (r *run) follow(e jobs.Entry, cell int) {
 	}
 	if cell > 0 && r.job.Cell == nil {
 		r.leaveBehind(cell)
-		if slices.ContainsFunc(r.log, isWait) {
+		if leavesWaits(r.log) {
 			r.buffer.Withdraw = append(r.buffer.Withdraw, temporal.Withdrawal{Cell: cell})
 		}
 		r.log, r.ready, r.untried = nil, nil, nil
 	}
 }
 
-// isWait reports calls that may have left a wait behind: that of a message outlives its resolution.
-func isWait(e jobs.Entry) bool {
-	ev, ok := e.Event.(jobs.CallIssued)
-	return ok && ev.Class == jobs.Wait
+// leavesWaits reports whether a cell that has ended may leave waits behind: one that nothing has ended, one of a message,
+// which outlives its resolution, or what is left of a set. All others went with the mail that settled them, and a commit
+// that takes none back can be shared.
+func leavesWaits(log []jobs.Entry) bool {
+	open := map[int]bool{}
+	for _, e := range log {
+		switch ev := e.Event.(type) {
+		case jobs.CallIssued:
+			if ev.Class == jobs.Wait {
+				open[ev.Call] = true
+			}
+			if ev.Class == jobs.Wait && ev.Name == string(temporal.Message) {
+				return true
+			}
+		case jobs.CallSettled:
+			delete(open, ev.Call)
+		case jobs.WaitsJoined:
+			return true
+		}
+	}
+	return len(open) > 0
 }
 
 // withdraw takes back waits that have lost their set; those of the buffer are simply not registered.

@@ -50,6 +50,8 @@ type Chores interface {
 	Tidy(ctx context.Context) error
 	// LookAtWaits stamps, drains, settles, retries and fires what is due; it returns when to look again.
 	LookAtWaits(ctx context.Context) (time.Duration, error)
+	// LookAtMarks drains alone: writers have just told that there are marks.
+	LookAtMarks(ctx context.Context) (time.Duration, error)
 	// SweepWaits looks at quiet groups and returns how many lost wake-ups it caught.
 	SweepWaits(ctx context.Context) (int, error)
 	// Prune removes a few ended jobs whose time is over; more: there are others.
@@ -64,6 +66,7 @@ type Keeper struct {
 	Chores Chores
 	Logger *slog.Logger
 	alarm  *alarm
+	dirty  chan struct{}
 	strays map[jobs.ID]int64 // owned and not running, reported once; used by the heartbeat alone
 	lost   map[jobs.ID]int64 // running and not owned, likewise
 }
@@ -75,14 +78,20 @@ var ErrDeclaredDead = errors.New("engine: this worker was declared dead")
 // NewKeeper returns a keeper; hints of near timers go to the alarm.
 func NewKeeper(k Keeper) *Keeper {
 	k.alarm, k.strays, k.lost = newAlarm(), map[jobs.ID]int64{}, map[jobs.ID]int64{}
+	k.dirty = make(chan struct{}, 1)
 	return &k
 }
 
 // Near asks to look at timers at a time.
 func (k *Keeper) Near(at time.Time) { k.alarm.set(at) }
 
-// Dirty asks to look at waits now.
-func (k *Keeper) Dirty() { k.alarm.set(time.Time{}) }
+// Dirty says that writers have left marks.
+func (k *Keeper) Dirty() {
+	select {
+	case k.dirty <- struct{}{}:
+	default:
+	}
+}
 
 // Beats sends heartbeats until ctx ends, and returns ErrLostContact or ErrDeclaredDead when the worker may
 // no longer work.
@@ -212,7 +221,7 @@ func (k *Keeper) takeOver(ctx context.Context) {
 	}
 }
 
-// Chore does this worker's share until ctx ends: waits every second and when they are due or touched, jobs' own
+// Chore does this worker's share until ctx ends: waits every second and when they are due or marked, jobs' own
 // timers when the heartbeat has seen that one is due, takeovers every two seconds, strays, which are old by then,
 // every four, tidying every minute. What is asked every second costs most of an idle worker's statements.
 func (k *Keeper) Chore(ctx context.Context) error {
@@ -245,6 +254,9 @@ func (k *Keeper) Chore(ctx context.Context) error {
 				return nil
 			case <-k.alarm.rang():
 				k.onAlarm(ctx)
+			case <-k.dirty:
+				again, err := k.Chores.LookAtMarks(ctx)
+				k.waited(ctx, again, err)
 			case <-second.C:
 				waiting = false
 			}
@@ -262,6 +274,11 @@ func (k *Keeper) onAlarm(ctx context.Context) {
 // waits does what is due now for those who wait.
 func (k *Keeper) waits(ctx context.Context) {
 	again, err := k.Chores.LookAtWaits(ctx)
+	k.waited(ctx, again, err)
+}
+
+// waited notes when a look at waits wants another one.
+func (k *Keeper) waited(ctx context.Context, again time.Duration, err error) {
 	k.say(ctx, "looking at waits", err)
 	if again > 0 {
 		k.alarm.set(time.Now().Add(again)) //nolint:forbidigo // the alarm's own clock

@@ -55,6 +55,11 @@ func (c contractChores) LookAtWaits(ctx context.Context) (time.Duration, error) 
 	return round.RetryIn, err
 }
 
+func (c contractChores) LookAtMarks(ctx context.Context) (time.Duration, error) {
+	round, err := c.Waits.Drain(ctx)
+	return round.RetryIn, err
+}
+
 func (c contractChores) SweepWaits(ctx context.Context) (int, error) {
 	round, err := c.Waits.Sweep(ctx, 0, 100)
 	return round.Caught, err

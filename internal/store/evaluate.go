@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
 	"statek/internal/failpoint"
@@ -43,6 +43,12 @@ func (w *Waits) evaluateAll(ctx context.Context, groups []int64, sweeping bool) 
 	var mu sync.Mutex
 	var round Round
 	var failed []error
+	if !sweeping {
+		var err error
+		if round, groups, err = w.evaluateTogether(ctx, groups); err != nil {
+			return round, err
+		}
+	}
 	var all errgroup.Group
 	all.SetLimit(looksAtOnce)
 	for _, id := range groups {
@@ -65,44 +71,55 @@ func (w *Waits) evaluate(ctx context.Context, group int64, sweeping bool) (round
 	for range mostLooks {
 		l := look{w: w, sweeping: sweeping}
 		found, err := l.run(ctx, group)
-		var misuse *misuseError
-		if errors.As(err, &misuse) {
-			retry, err := l.park(ctx, misuse)
-			round.soon(retry)
-			return round, false, wrap(err, "park group %d", group)
-		}
-		if err != nil {
-			return round, false, wrap(err, "look at group %d", group)
-		}
-		if !found {
+		if err == nil && !found {
 			return round, round.Looks == 0, nil
 		}
-		round.Looks++
-		round.Served += l.eval.Served
-		round.Caught += l.caught
-		if l.decision.Again {
-			continue
-		}
-		round.soon(l.decision.Retry)
-		if !l.owed {
-			return round, false, nil
+		more, err := l.follow(ctx, err, &round)
+		if err != nil || !more {
+			return round, false, wrap(err, "look at group %d", group)
 		}
 	}
 	return round, false, nil
+}
+
+// follow adds what a look has brought to a round; more: the next look is due at once.
+func (l *look) follow(ctx context.Context, err error, round *Round) (more bool, _ error) {
+	var misuse *misuseError
+	if errors.As(err, &misuse) {
+		retry, err := l.park(ctx, misuse)
+		round.soon(retry)
+		return false, wrap(err, "park it")
+	}
+	if err != nil {
+		return false, err
+	}
+	round.Looks++
+	round.Served += l.eval.Served
+	round.Caught += l.caught
+	if l.decision.Again {
+		return true, nil
+	}
+	round.soon(l.decision.Retry)
+	return l.owed, nil
 }
 
 // look is one transaction's look at a group.
 type look struct {
 	w        *Waits
 	sweeping bool
-	tx       pgx.Tx
+	conn     *pgx.Conn // in a transaction
 	q        *db.Queries
-	group    db.WaitGroupTakeRow
+	group    waitGroup
 	eval     temporal.Evaluation
 	decision temporal.Decision
-	// taken are jobs that this worker has taken with what it gave them; owed says that there is more to look at.
-	taken []uuid.UUID
+	// takes says that this worker has room for what it wakes; jobs are those that were given something, as far as it is
+	// worth to load them, and taken those of them that it has got. owed says that there is more to look at.
+	takes bool
+	jobs  []uuid.UUID
+	taken []Taken
 	owed  bool
+	// last resolves the waiter that was served last. It travels with the statement that comes next.
+	last *pgx.Batch
 	// told says that something besides the sweep knew that there was something to see.
 	told   bool
 	caught int
@@ -110,18 +127,19 @@ type look struct {
 
 // run returns false when the group is taken by somebody else, or gone.
 func (l *look) run(ctx context.Context, group int64) (bool, error) {
+	return l.within(ctx, func() (bool, error) { return l.begin(ctx, group) })
+}
+
+// within looks at the group that begin takes, on a connection of its own.
+func (l *look) within(ctx context.Context, begin func() (found bool, err error)) (bool, error) {
 	conn, err := l.w.pool.Acquire(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer conn.Release()
 	defer rollback(ctx, conn)
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
-	if err != nil {
-		return false, err
-	}
-	l.tx, l.q = tx, l.w.q.WithTx(tx)
-	if found, err := l.take(ctx, group); err != nil || !found {
+	l.conn, l.q = conn.Conn(), db.New(conn)
+	if found, err := begin(); err != nil || !found {
 		return false, err
 	}
 	l.eval = temporal.Evaluation{
@@ -140,11 +158,16 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 			return false, err
 		}
 	}
+	return true, l.finish(ctx)
+}
+
+// finish records the look, commits, and tells who was woken.
+func (l *look) finish(ctx context.Context) error {
 	if l.eval.Served > 0 {
 		l.w.failpoints.Group(failpoint.LookServed, l.group.Name, l.group.Args)
 	}
 	if err := l.record(ctx); err != nil {
-		return false, err
+		return err
 	}
 	if l.eval.Served > 0 {
 		l.w.failpoints.Group(failpoint.LookCommitted, l.group.Name, l.group.Args)
@@ -155,24 +178,7 @@ func (l *look) run(ctx context.Context, group int64) (bool, error) {
 	if l.eval.Served > len(l.taken) {
 		l.w.rang()
 	}
-	return true, nil
-}
-
-// take locks the group and takes the checks that are due; false: it is somebody else's, or gone.
-func (l *look) take(ctx context.Context, group int64) (found bool, err error) {
-	b := &pgx.Batch{}
-	if l.w.MayTake != nil && l.w.MayTake() {
-		b.Queue("select set_config('statek.taker', $1, true)", l.w.Taker.String())
-	}
-	b.Queue(db.WaitGroupTake, group, l.w.known()).Query(func(rows pgx.Rows) error {
-		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[db.WaitGroupTakeRow])
-		if found = len(list) == 1; found {
-			l.group = list[0]
-		}
-		return err
-	})
-	err = l.tx.SendBatch(ctx, b).Close()
-	return found, err
+	return nil
 }
 
 func (l *look) serve(ctx context.Context) error {
@@ -198,25 +204,27 @@ func (l *look) serve(ctx context.Context) error {
 	return l.serveClaims(ctx, sqlClaim{l, def})
 }
 
-// record writes what follows from the look.
+// record writes what follows from the look. When the value that was taken last cannot be kept, that is what follows.
 func (l *look) record(ctx context.Context) error {
-	l.decision = temporal.After(l.eval)
-	if l.sweeping && !l.told {
-		l.caught = l.eval.Served
+	last := l.last
+	err := l.recordOnce(ctx)
+	if err == nil || last == nil || l.last == nil {
+		return err
 	}
-	now := l.w.now()
-	var retry *time.Time
-	if l.decision.Retry > 0 {
-		at := now.Add(l.decision.Retry)
-		retry = &at
+	l.last = nil
+	if err := l.unkept(ctx, err); err != nil {
+		return err
 	}
-	b := &pgx.Batch{}
-	b.Queue(db.WaitGroupRecord, retry, int32(l.decision.Attempts), string(l.decision.State), textOrNull(l.eval.Err), now, l.group.ID)
-	if l.eval.Served > 0 && l.w.Took != nil {
+	l.eval.Served--
+	l.jobs = nil
+	return l.recordOnce(ctx)
+}
+
+func (l *look) recordOnce(ctx context.Context) error {
+	b := l.resolving()
+	l.queueRecord(b)
+	if l.eval.Served > 0 && l.takes {
 		b.Queue("select coalesce(current_setting('statek.taken', true), '')").QueryRow(l.readTaken)
-	}
-	if l.group.Marks > 0 {
-		b.Queue(db.WaitGroupTouch, l.group.Touched, l.group.TouchedAt, l.group.Marks, l.group.ID)
 	}
 	if l.caught > 0 {
 		b.Queue(db.CounterAdd, SweepCaught, int64(l.caught), text(fmt.Sprintf("%s%s at %s", l.group.Name, l.group.Args, l.group.Prefix)))
@@ -228,27 +236,42 @@ func (l *look) record(ctx context.Context) error {
 	return l.end(ctx, b)
 }
 
-// end commits, and asks in the same round trip what is owed: whoever found the group taken while this look ran has
-// left a check.
-func (l *look) end(ctx context.Context, b *pgx.Batch) error {
-	b.Queue("commit")
-	b.Queue(db.WaitCheckOwed, l.group.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&l.owed) })
-	return l.tx.Conn().SendBatch(ctx, b).Close()
+// queueRecord decides what follows from the look and appends its record.
+func (l *look) queueRecord(b *pgx.Batch) {
+	l.decision = temporal.After(l.eval)
+	if l.sweeping && !l.told {
+		l.caught = l.eval.Served
+	}
+	now := l.w.now()
+	var retry *time.Time
+	if l.decision.Retry > 0 {
+		at := now.Add(l.decision.Retry)
+		retry = &at
+	}
+	g := l.group
+	b.Queue(db.WaitGroupRecord, retry, int32(l.decision.Attempts), string(l.decision.State), textOrNull(l.eval.Err), now,
+		g.Marks, g.Touched, g.TouchedAt, g.ID)
 }
 
-func (l *look) readTaken(row pgx.Row) error {
-	var list string
-	if err := row.Scan(&list); err != nil || list == "" {
-		return err
+// end commits, and asks in the same round trip what is owed: whoever found the group taken while this look ran has
+// left a check. With it come the jobs that were woken, as they are after the commit.
+func (l *look) end(ctx context.Context, b *pgx.Batch) error {
+	committed := false
+	b.Queue("commit").Exec(func(pgconn.CommandTag) error {
+		committed = true
+		return nil
+	})
+	l.owed = true // unless the answer says otherwise
+	b.Queue(db.WaitCheckOwed, l.group.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&l.owed) })
+	loaded := l.queueTaken(b)
+	err := l.conn.SendBatch(ctx, b).Close()
+	if err == nil {
+		loaded()
 	}
-	for text := range strings.SplitSeq(list, ",") {
-		id, err := uuid.Parse(text)
-		if err != nil {
-			return err
-		}
-		l.taken = append(l.taken, id)
+	if committed {
+		return nil // what could not be read is asked for again
 	}
-	return nil
+	return err
 }
 
 // askTold finds out, for a sweep that has seen something, whether a mark or a check would have led here. It
@@ -260,21 +283,6 @@ func (l *look) askTold(ctx context.Context) (err error) {
 		l.told = l.told || l.group.Taken > 0
 	}
 	return err
-}
-
-// heads writes down, for the values that this look gives out, what led here, and locks the first waiters.
-func (l *look) heads(ctx context.Context, def temporal.Definition, most int) (heads []db.WaitHeadsRow, err error) {
-	led := temporal.Look{
-		Marks: int(l.group.Marks), Dep: l.group.Touched, At: l.group.TouchedAt, Checks: int(l.group.Taken), Sweeping: l.sweeping, Told: l.told,
-		Due: l.group.RetryAt != nil && !l.group.RetryAt.After(l.w.now()), Last: temporal.State(l.group.LastResult),
-	}
-	b := &pgx.Batch{}
-	b.Queue(db.WaitWoke, string(def.Evidence(led, l.group.Args)))
-	b.Queue(db.WaitHeads, &l.group.ID, int32(most)).Query(func(rows pgx.Rows) error {
-		heads, err = pgx.CollectRows(rows, pgx.RowToStructByPos[db.WaitHeadsRow])
-		return err
-	})
-	return heads, l.tx.SendBatch(ctx, b).Close()
 }
 
 // definition reads a temporal version, with the caller's connection: one who holds a connection must not wait for

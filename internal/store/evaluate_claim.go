@@ -4,38 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"statek/internal/store/db"
-	"statek/internal/temporal"
 )
 
 // claim is a temporal whose waiters each take something of their own. Its failures are in the evaluation; an
 // error means that the transaction is lost.
 type claim interface {
-	// definition is what evidence is described with.
-	definition() temporal.Definition
 	ready(ctx context.Context) (bool, error)
-	// take claims a value for one waiter and ends its wait; false: there was none. On success the savepoint
-	// "temporal" is released, so that what follows cannot take the claim back.
-	take(ctx context.Context, head db.WaitHeadsRow) (bool, error)
+	// begin asks the condition, and locks the first waiters when it holds.
+	begin(ctx context.Context) (ready bool, heads []head, err error)
+	// take claims a value for one waiter and ends its wait, if only with the statement that comes next; false: there was
+	// none. After that the savepoint "temporal" is released, so that what follows cannot take the claim back.
+	take(ctx context.Context, head head) (bool, error)
 }
 
 // serveClaims asks the condition once, and while it holds gives waiters, first come first served, what the
 // complement takes for them. A waiter's set and row are locked before its value is claimed, and are deleted
 // together with the claim, the mail and the ring.
 func (l *look) serveClaims(ctx context.Context, c claim) error {
-	ready, err := c.ready(ctx)
+	ready, heads, err := c.begin(ctx)
 	if err != nil || !ready || l.eval.Err != "" {
-		return err
-	}
-	if err := l.askTold(ctx); err != nil {
-		return err
-	}
-	heads, err := l.heads(ctx, c.definition(), lookBatch)
-	if err != nil {
 		return err
 	}
 	won := map[int64]bool{} // sets; their other members in this group are gone
@@ -53,6 +44,9 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 			return err
 		}
 		l.eval.Served++
+		if !slices.Contains(l.jobs, head.JobID) { // a job may wait twice for the same
+			l.jobs = append(l.jobs, head.JobID)
+		}
 		if head.SetID != nil {
 			won[*head.SetID] = true
 		}
@@ -95,6 +89,6 @@ func (l *look) fault(ctx context.Context, message string) error {
 		l.eval.Err = l.eval.Err[:1000]
 	}
 	// Simple protocol: nothing can be prepared in a failed transaction. Role and timeouts go back with it.
-	_, err := l.tx.Exec(ctx, "rollback to savepoint temporal; release savepoint temporal", pgx.QueryExecModeSimpleProtocol)
+	_, err := l.conn.Exec(ctx, "rollback to savepoint temporal; release savepoint temporal", pgx.QueryExecModeSimpleProtocol)
 	return err
 }

@@ -56,26 +56,36 @@ type goClaim struct {
 	code GoTemporal
 }
 
-func (l goClaim) definition() temporal.Definition { return temporal.Definition{} }
+func (l goClaim) begin(ctx context.Context) (ready bool, heads []head, err error) {
+	ready, err = l.ready(ctx)
+	if err != nil || !ready || l.eval.Err != "" {
+		return false, nil, err
+	}
+	if err := l.askTold(ctx); err != nil {
+		return false, nil, err
+	}
+	heads, err = l.heads(ctx, temporal.Definition{}, lookBatch)
+	return true, heads, err
+}
 
 func (l goClaim) ready(ctx context.Context) (ready bool, err error) {
 	done, err := l.call(ctx, func(ctx context.Context) (err error) {
-		ready, err = l.code.Ready(ctx, limited{l.tx}, l.group.Prefix, l.group.Args)
+		ready, err = l.code.Ready(ctx, limited{l.conn}, l.group.Prefix, l.group.Args)
 		return err
 	})
 	if !done || err != nil {
 		return false, err
 	}
-	_, err = l.tx.Exec(ctx, "release savepoint temporal")
+	_, err = l.conn.Exec(ctx, "release savepoint temporal")
 	return ready, err
 }
 
-func (l goClaim) take(ctx context.Context, head db.WaitHeadsRow) (bool, error) {
+func (l goClaim) take(ctx context.Context, head head) (bool, error) {
 	var value json.RawMessage
 	var got bool
 	who := Waiter{Job: head.JobID, Cell: int(head.Cell), Call: int(head.Call), Prefix: l.group.Prefix}
 	done, err := l.call(ctx, func(ctx context.Context) (err error) {
-		value, got, err = l.code.Take(ctx, limited{l.tx}, l.group.Args, who)
+		value, got, err = l.code.Take(ctx, limited{l.conn}, l.group.Args, who)
 		if err == nil && got && !json.Valid(value) {
 			err = fmt.Errorf("the complement returned what is not JSON: %q", brief(value))
 		}
@@ -89,7 +99,7 @@ func (l goClaim) take(ctx context.Context, head db.WaitHeadsRow) (bool, error) {
 		b.Queue(db.WaitSettleAll, []int64{head.ID}, "resolved", string(value))
 	}
 	b.Queue("release savepoint temporal")
-	err = l.tx.SendBatch(ctx, b).Close()
+	err = l.conn.SendBatch(ctx, b).Close()
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "22") {
 		return false, l.fault(ctx, "keep the complement's value: "+pg.Code+": "+sentence(pg))
@@ -103,20 +113,20 @@ const codeGrace = time.Second
 // call runs code of the program between the statements that bound it; false: it failed, which is in the
 // evaluation, and what it did is taken back.
 func (l goClaim) call(ctx context.Context, code func(context.Context) error) (bool, error) {
-	if _, err := l.tx.Exec(ctx, strings.Join(l.enter(), "; "), pgx.QueryExecModeSimpleProtocol); err != nil {
+	if _, err := l.conn.Exec(ctx, strings.Join(l.enter(), "; "), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return false, err
 	}
 	bounded, cancel := context.WithTimeout(ctx, l.w.Timeout+codeGrace)
 	defer cancel()
 	err := guarded(bounded, code)
-	if conn := l.tx.Conn().PgConn(); conn.IsClosed() || conn.IsBusy() {
+	if conn := l.conn.PgConn(); conn.IsClosed() || conn.IsBusy() {
 		return false, unusable(err, bounded)
 	}
 	if err == nil {
 		err = bounded.Err()
 	}
 	if err == nil {
-		_, err = l.tx.Exec(ctx, strings.Join(leaveTool, "; "), pgx.QueryExecModeSimpleProtocol)
+		_, err = l.conn.Exec(ctx, strings.Join(leaveTool, "; "), pgx.QueryExecModeSimpleProtocol)
 		return err == nil, err
 	}
 	if ctx.Err() != nil {
@@ -140,7 +150,7 @@ func guarded(ctx context.Context, code func(context.Context) error) (err error) 
 }
 
 // limited hides what would end the transaction.
-type limited struct{ tx pgx.Tx }
+type limited struct{ tx Tx }
 
 // Exec implements Tx.
 func (t limited) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {

@@ -19,24 +19,51 @@ type sqlClaim struct {
 	def temporal.Definition
 }
 
-func (l sqlClaim) definition() temporal.Definition { return l.def }
+// begin asks the condition: its first column is neither null nor false. When a write led here it locks the first waiters
+// in the same round trip, since the condition is likely to hold; a sweep has to ask something in between.
+func (l sqlClaim) begin(ctx context.Context) (ready bool, heads []head, err error) {
+	hopeful := l.group.Marks > 0 && !l.sweeping
+	var and func(*pgconn.Batch)
+	if hopeful {
+		and = func(b *pgconn.Batch) { l.queueHeads(b, l.def, lookBatch) }
+	}
+	res, more, err := l.statement(ctx, l.def.Condition, nil, true, and)
+	if err != nil || !holds(res) {
+		return false, nil, err
+	}
+	if hopeful {
+		heads, err = readHeads(more)
+		return true, heads, err
+	}
+	if err := l.askTold(ctx); err != nil {
+		return false, nil, err
+	}
+	heads, err = l.heads(ctx, l.def, lookBatch)
+	return true, heads, err
+}
 
-// ready asks the condition: its first column is neither null nor false.
 func (l sqlClaim) ready(ctx context.Context) (bool, error) {
-	res, err := l.statement(ctx, l.def.Condition, nil, true)
-	if err != nil || res == nil || len(res.Rows) == 0 || len(res.Rows[0]) == 0 {
-		return false, err
+	res, _, err := l.statement(ctx, l.def.Condition, nil, true, nil)
+	return holds(res), err
+}
+
+func holds(res *pgconn.Result) bool {
+	if res == nil || len(res.Rows) == 0 || len(res.Rows[0]) == 0 {
+		return false
 	}
 	const boolean = 16
 	value := res.Rows[0][0]
 	isFalse := res.FieldDescriptions[0].DataTypeOID == boolean && string(value) == "f"
-	return value != nil && !isFalse, nil
+	return value != nil && !isFalse
 }
 
 // take runs the complement for one waiter; false means that there was no row.
-func (l sqlClaim) take(ctx context.Context, head db.WaitHeadsRow) (bool, error) {
-	own := map[string]string{"job_id": head.JobID.String(), "prefix": l.group.Prefix}
-	res, err := l.statement(ctx, l.def.Complement, own, false)
+func (l sqlClaim) take(ctx context.Context, h head) (bool, error) {
+	own := map[string]string{"job_id": h.JobID.String(), "prefix": l.group.Prefix}
+	if err := l.resolve(ctx); err != nil || l.eval.Err != "" {
+		return false, err
+	}
+	res, _, err := l.statement(ctx, l.def.Complement, own, false, nil)
 	if err != nil || res == nil {
 		return false, err
 	}
@@ -46,41 +73,59 @@ func (l sqlClaim) take(ctx context.Context, head db.WaitHeadsRow) (bool, error) 
 	case len(res.Rows) > 1:
 		return false, l.fault(ctx, fmt.Sprintf("the complement took %d rows for one waiter: it must take at most one", len(res.Rows)))
 	case len(res.Rows) == 0:
-		_, err := l.tx.Exec(ctx, "release savepoint temporal")
+		_, err := l.conn.Exec(ctx, "release savepoint temporal")
 		return false, err
 	}
-	names := make([]string, len(res.FieldDescriptions))
-	types := make([]uint32, len(names))
-	texts := make([]*string, len(names))
-	for i, f := range res.FieldDescriptions {
-		names[i], types[i] = f.Name, f.DataTypeOID
-		if v := res.Rows[0][i]; v != nil {
-			s := string(v)
-			texts[i] = &s
-		}
-	}
-	b := &pgx.Batch{}
-	b.Queue(db.WaitResolveRow, head.ID, names, types, texts)
-	b.Queue("release savepoint temporal")
-	err = l.tx.SendBatch(ctx, b).Close()
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code[:2] != "57" {
-		return false, l.fault(ctx, "keep the complement's row: "+pg.Code+": "+sentence(pg))
-	}
-	if err != nil {
-		return false, err
-	}
+	value := resultRow(res)
+	l.last = &pgx.Batch{}
+	l.last.Queue(db.WaitResolveRow, h.ID, value.names, value.types, value.texts)
+	l.last.Queue("release savepoint temporal").Exec(func(pgconn.CommandTag) error {
+		l.last = nil
+		return nil
+	})
 	return true, nil
 }
 
+// resolve ends the wait of the waiter that was served last.
+func (l *look) resolve(ctx context.Context) error {
+	if l.last == nil {
+		return nil
+	}
+	err := l.conn.SendBatch(ctx, l.last).Close()
+	if err == nil || l.last == nil {
+		return err
+	}
+	l.last = nil
+	l.eval.Served--
+	l.jobs = nil // they are claimed
+	return l.unkept(ctx, err)
+}
+
+// resolving returns the statements that do that, for others to be added.
+func (l *look) resolving() *pgx.Batch {
+	if l.last == nil {
+		return &pgx.Batch{}
+	}
+	return l.last
+}
+
+// unkept puts it into the evaluation that a complement's row could not be kept. What is not its fault is returned.
+func (l *look) unkept(ctx context.Context, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code[:2] != "57" {
+		return l.fault(ctx, "keep the complement's row: "+pg.Code+": "+sentence(pg))
+	}
+	return err
+}
+
 // statement runs one statement of the temporal as role statek_tool, in a savepoint, which it releases only when
-// told to. Its failure is put into the evaluation, and the result is nil then; an error means that the
-// transaction is lost. Values travel as text both ways, so numbers stay exact.
-func (l sqlClaim) statement(ctx context.Context, st sqldef.Statement, own map[string]string, release bool) (*pgconn.Result, error) {
+// told to; and, in the same round trip, what and appends. Its failure is put into the evaluation, and the results are nil
+// then; an error means that the transaction is lost. Values travel as text both ways, so numbers stay exact.
+func (l sqlClaim) statement(ctx context.Context, st sqldef.Statement, own map[string]string, release bool, and func(*pgconn.Batch)) (res, more *pgconn.Result, err error) {
 	values, err := temporal.Bind(st, l.def.Params, l.group.Args, own)
 	if err != nil {
 		l.eval.Err = err.Error()
-		return nil, nil //nolint:nilnil // documented: the failure is in the evaluation
+		return nil, nil, nil
 	}
 	b := &pgconn.Batch{}
 	do := func(sql string) { b.ExecParams(sql, nil, nil, nil, nil) }
@@ -95,9 +140,12 @@ func (l sqlClaim) statement(ctx context.Context, st sqldef.Statement, own map[st
 	if release {
 		do("release savepoint temporal")
 	}
-	results, err := l.tx.Conn().PgConn().ExecBatch(ctx, b).ReadAll()
-	if err == nil {
-		return results[len(enter)], nil
+	if and != nil {
+		and(b)
 	}
-	return nil, l.blame(ctx, err)
+	results, err := l.conn.PgConn().ExecBatch(ctx, b).ReadAll()
+	if err == nil {
+		return results[len(enter)], results[len(results)-1], nil
+	}
+	return nil, nil, l.blame(ctx, err)
 }

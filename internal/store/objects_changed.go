@@ -54,7 +54,7 @@ func (l *look) serveObject(ctx context.Context) error {
 			won[*head.SetID] = true
 		}
 	}
-	if err := l.tx.SendBatch(ctx, b).Close(); err != nil {
+	if err := l.conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
 	switch {

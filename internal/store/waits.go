@@ -30,7 +30,7 @@ type Waits struct {
 	// Taker, when set, is a worker that may take jobs which it wakes; Took is then told which, after the commit, and
 	// must see to it that they are claimed and run. MayTake says whether there is room. Set them before the first use.
 	Taker   uuid.UUID
-	Took    func(jobs []uuid.UUID)
+	Took    func(jobs []Taken)
 	MayTake func() bool
 	// Timeout bounds one statement of a temporal, and a fifth of it the wait for one lock; 5 s unless set.
 	Timeout time.Duration

@@ -65,39 +65,6 @@ from (
 ) due
 order by due.group_id;
 
--- Turns marks into checks, both in one snapshot. The array makes the limited, locking sub-select run once: as
--- a join it may be executed again and again. The laterals keep the plan on the index whatever the statistics.
--- name: WaitDrain :one
-with taken as materialized (
-  delete from statek.dirty
-  where id = any(array(
-    select d.id from statek.dirty d order by d.id limit sqlc.arg(most) for update skip locked))
-  returning dep, below, at
-),
-marks as materialized (
-  select t.dep, t.below, count(*) as n, max(t.at) as at from taken t group by t.dep, t.below
-),
-hit as materialized (
-  select x.group_id, m.dep, m.at, m.n
-  from marks m
-  cross join lateral (select w.group_id from statek.wait_deps w where w.dep = m.dep offset 0) x
-  where not m.below
-  union all
-  select x.group_id, x.dep, m.at, m.n
-  from marks m
-  cross join lateral (
-    select w.group_id, w.dep from statek.wait_deps w
-    where w.dep >= m.dep and w.dep < (left(m.dep, -1) || ';') collate "C" offset 0) x
-  where m.below
-),
-owed as (
-  insert into statek.wait_checks (group_id, settle_xid, dep, marked_at, marks)
-  select h.group_id, '0', (array_agg(h.dep order by h.at desc))[1], max(h.at), sum(h.n)::integer from hit h group by h.group_id
-  returning group_id
-)
-select (select count(*) from taken) as taken,
-  coalesce((select array_agg(o.group_id order by o.group_id) from owed o), '{}')::bigint[] as groups;
-
 -- name: WaitTemporal :one
 select definition
 from statek.temporals
@@ -108,51 +75,19 @@ insert into statek.wait_checks (group_id, settle_xid)
 select sqlc.arg(group_id)::bigint, '0'
 where not exists (select from statek.wait_checks where group_id = sqlc.arg(group_id)::bigint and settle_xid = '0');
 
+-- What a look had taken out, for another one.
+-- name: WaitCheckAgain :exec
+insert into statek.wait_checks (group_id, settle_xid, dep, marked_at, marks)
+values (sqlc.arg(id)::bigint, '0', sqlc.narg(dep)::text, sqlc.arg(at)::timestamptz, sqlc.arg(marks)::bigint::integer);
+
+-- name: WaitChecksOwed :many
+select distinct group_id from statek.wait_checks where group_id = any(sqlc.arg(ids)::bigint[]) and settle_xid = '0';
+
+-- name: WaitGroupsVersions :many
+select id, kind, temporal_id from statek.wait_groups where id = any(sqlc.arg(ids)::bigint[]);
+
 -- name: WaitCheckOwed :one
 select exists (select from statek.wait_checks where group_id = $1 and settle_xid = '0');
-
--- Takes the group and the checks that are due, in a snapshot older than those of the statements that look.
--- No row: somebody else is looking, or the group is gone.
--- name: WaitGroupTake :one
-with g as materialized (
-  select x.id, x.prefix, x.kind, x.name, x.temporal_id, x.args, x.recheck, x.attempts, x.last_result, x.retry_at
-  from statek.wait_groups x
-  where x.id = sqlc.arg(id) and (x.kind <> 'go' or x.name = any(sqlc.arg(known)::text[]))
-  for no key update skip locked
-),
-taken as (
-  delete from statek.wait_checks c
-  using g
-  where c.group_id = g.id and c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
-  returning c.dep, c.marked_at, c.marks
-)
-select g.id, g.prefix, g.kind, g.name, g.temporal_id, g.args, g.attempts,
-  coalesce(g.last_result, '') as last_result, g.retry_at,
-  (extract(epoch from coalesce(g.recheck, '0')) * 1000)::bigint as recheck_ms,
-  (select count(*) from taken) as taken,
-  (select coalesce(sum(t.marks), 0) from taken t)::bigint as marks,
-  coalesce((select t.dep from taken t where t.marks > 0 order by t.marked_at desc limit 1), '')::text as touched,
-  coalesce((select max(t.marked_at) from taken t), 'epoch')::timestamptz as touched_at,
-  exists (select from statek.waits w where w.group_id = g.id) as waiting
-from g;
-
--- The first waiters, locked, their sets before them; those that a timer, a withdrawal or another member's
--- evaluation holds are skipped, but counted in heads.
--- name: WaitHeads :many
-with heads as materialized (
-  select i.id, i.set_id from statek.waits i where i.group_id = sqlc.arg(group_id) order by i.id limit sqlc.arg(most)
-),
-sets as materialized (
-  select s.id from statek.wait_sets s
-  where s.id = any(array(select h.set_id from heads h where h.set_id is not null))
-  order by s.id
-  for update skip locked
-)
-select w.id, w.job_id, w.cell, w.call, w.set_id, (select count(*) from heads) as heads
-from statek.waits w
-where w.id = any(array(select h.id from heads h)) and (w.set_id is null or w.set_id in (select s.id from sets s))
-order by w.id
-for update of w skip locked;
 
 -- name: WaitResolveRow :exec
 select statek.settle_waits(array[sqlc.arg(id)::bigint], array['resolved'],
@@ -166,25 +101,19 @@ select coalesce(statek.settle_waits(sqlc.arg(ids)::bigint[], array_fill(sqlc.arg
 select coalesce(o.kind, '')::text as kind, coalesce(o.payload, 'null')::json as payload
 from statek.job_outcome(sqlc.arg(job)::uuid, sqlc.arg(prefix)::text) as o (kind, payload);
 
--- Writes what came of a look, if it says anything new.
+-- Writes what came of a look, if it says anything new, and the marks that led to it, for those who ask what touched the
+-- group last.
 -- name: WaitGroupRecord :exec
 update statek.wait_groups
 set retry_at = sqlc.narg(retry_at), attempts = sqlc.arg(attempts), last_result = sqlc.arg(result),
-  last_error = sqlc.narg(error), last_at = sqlc.arg(now)::timestamptz
+  last_error = sqlc.narg(error), last_at = sqlc.arg(now)::timestamptz,
+  touched_dep = case when sqlc.arg(marks)::bigint > 0 then sqlc.arg(dep)::text else touched_dep end,
+  touched_at = case when sqlc.arg(marks)::bigint > 0 then sqlc.arg(at)::timestamptz else touched_at end,
+  touches = touches + sqlc.arg(marks)::bigint
 where id = sqlc.arg(id)
-  and (retry_at is not null or sqlc.narg(retry_at)::timestamptz is not null or attempts <> sqlc.arg(attempts)
+  and (sqlc.arg(marks)::bigint > 0 or retry_at is not null or sqlc.narg(retry_at)::timestamptz is not null or attempts <> sqlc.arg(attempts)
     or last_result is distinct from sqlc.arg(result) or last_error is distinct from sqlc.narg(error)
     or last_at is null or last_at < sqlc.arg(now)::timestamptz - interval '10 seconds');
-
--- Marks that led to a look, for those who ask what touched the group last.
--- name: WaitGroupTouch :exec
-update statek.wait_groups
-set touched_dep = sqlc.arg(dep)::text, touched_at = sqlc.arg(at)::timestamptz, touches = touches + sqlc.arg(marks)::bigint
-where id = sqlc.arg(id);
-
--- Says for the rest of this transaction why waits are resolved in it: the default of mailbox.evidence.
--- name: WaitWoke :exec
-select set_config('statek.woke', sqlc.arg(evidence)::text, true);
 
 -- name: WaitGroupsRetry :many
 select id

@@ -87,20 +87,31 @@ func (w *Waits) Settle(ctx context.Context, limit int) (Round, error) {
 	return w.evaluateAll(ctx, groups, false)
 }
 
-// Drain turns the marks that writers left into looks, and looks.
+// Drain turns the marks that writers left into looks, and looks. Marks that all lead to one group are taken out in the
+// transaction that looks.
 func (w *Waits) Drain(ctx context.Context) (Round, error) {
 	var round Round
 	for {
-		var row db.WaitDrainRow
-		err := w.relaxed(ctx, func(b *pgx.Batch) {
-			b.Queue(db.WaitDrain, drainBatch).QueryRow(func(r pgx.Row) error { return r.Scan(&row.Taken, &row.Groups) })
+		l := look{w: w}
+		var drained int64
+		var groups []int64
+		looked, err := l.within(ctx, func() (found bool, err error) {
+			drained, groups, found, err = l.drain(ctx)
+			return found, wrap(err, "drain marks")
 		})
-		if err != nil {
-			return round, wrap(err, "drain marks")
+		if looked || err != nil {
+			groups = nil
+			var more bool
+			if more, err = l.follow(ctx, err, &round); more {
+				groups = []int64{l.group.ID}
+			}
 		}
-		r, err := w.evaluateAll(ctx, row.Groups, false)
-		round.add(r)
-		if err != nil || row.Taken < drainBatch {
+		if err == nil {
+			var r Round
+			r, err = w.evaluateAll(ctx, groups, false)
+			round.add(r)
+		}
+		if err != nil || drained < drainBatch {
 			return round, err
 		}
 	}

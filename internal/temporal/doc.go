@@ -38,17 +38,19 @@
 // The actors. A registration R commits a wait, its group and its deps, and with them one check, a row of
 // wait_checks without a settle_xid. A stamp S, a later transaction of this one statement, gives checks its own
 // transaction id: settle_xid = xid(S). A writer W changes a row, and its trigger, in the same transaction, probes
-// wait_deps and appends a mark to dirty for each dep that somebody has. A drain D takes marks out, in one statement
-// with putting due checks of their groups in. A look L locks the group, takes its due checks out, and then, in
-// later statements, asks the condition and serves. A check is due when settle_xid <= xmin of the look's snapshot;
-// the checks that drains put in have settle_xid 0.
+// wait_deps, in one statement, and appends a mark to dirty for each dep that somebody has. A drain D takes marks out, in
+// one statement with putting due checks in for those of their groups in which it sees a wait. A look L locks the group,
+// takes its due checks out, and then, in later statements, asks the condition and serves. It may be of several groups, and
+// may begin in the transaction of the drain: if it dies, marks and checks are there again. A check is due when settle_xid <=
+// xmin of the look's snapshot; the checks that drains put in have settle_xid 0.
 //
 // The claim. If R and W commit and W makes R's condition true, then some look begins after both commits, sees
 // W's data, and is owed until it has happened. Take the three ways in which W can miss or see R.
 //
-//   - W's trigger saw R's deps. Then W's transaction holds a mark, committed with the data. The drain that takes
-//     the mark out puts a due check in, in one statement; the look that takes that check out has a younger
-//     snapshot, so it sees W's data.
+//   - W's trigger saw the deps of R's group. Then W's transaction holds a mark, committed with the data. If the drain that
+//     takes the mark out sees R's wait it puts a due check in, in one statement; the look that takes that check out has
+//     a younger snapshot, so it sees W's data. If it does not (the group was there already, or still, for others), W had
+//     committed before the drain's snapshot, which R's commit followed; the look owed by R's check sees W's data.
 //   - W's trigger did not see them, and W is READ COMMITTED. The trigger probes in a statement of its own, so R
 //     committed after that snapshot; W had its xid before it (it had written a row). S's snapshot sees R's check,
 //     and xid(S) is allocated after that snapshot. So xid(W) < xid(S), and while W runs, in a savepoint or prepared
@@ -77,6 +79,10 @@
 //     and through whatever relation: TestEveryWriteLeavesItsMarks, TestKeysOfEveryType.
 //   - A mark's key and a wait's are one text for equal values: TestKeysAgree, TestApplyReviewsSQL (package app).
 //   - Taking a check out and looking are one transaction: a look that dies owes itself again. TestEvaluatorsClaimEachRowOnce.
+//   - A drain that goes on as a look has the group's lock. If somebody else has it, the drain commits its checks and tries
+//     once more, since whoever holds the lock may have asked what is owed before. TestManyLookersWakeEachOnce.
+//   - Groups that are looked at together are all taken back when one is out of the ordinary, and looked at alone:
+//     TestOddGroupsAreLookedAtAlone, TestLookThatDiesLeavesItsMarks.
 //   - A group that somebody else is looking at keeps its checks, and whoever looks asks for new ones after its
 //     commit; who finds it taken right after a registration leaves a check. TestTryNowServesAndSettlesAtOnce,
 //     TestInsertWakesExactlyOneInOrder.

@@ -59,7 +59,6 @@ func (s *Session) stamp(ctx context.Context) error {
 
 // LookAtWaits implements engine.Chores: it fires, stamps, drains, settles and retries what is due.
 func (s *Session) LookAtWaits(ctx context.Context) (time.Duration, error) {
-	var soon time.Duration
 	now := s.now()
 	due, unstamped, dirty, settled, retry := s.pending(now)
 	if due {
@@ -88,6 +87,23 @@ func (s *Session) LookAtWaits(ctx context.Context) (time.Duration, error) {
 	if retry {
 		groups = append(groups, s.groupsWhere(func(g *group) bool { return !g.retry.IsZero() && !g.retry.After(now) })...)
 	}
+	return s.evaluateAll(ctx, groups)
+}
+
+// LookAtMarks implements engine.Chores.
+func (s *Session) LookAtMarks(ctx context.Context) (time.Duration, error) {
+	var groups []int64
+	err := s.do(ctx, Txn{Name: "drain"}, func() error {
+		groups = s.drain()
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return s.evaluateAll(ctx, groups)
+}
+
+func (s *Session) evaluateAll(ctx context.Context, groups []int64) (soon time.Duration, err error) {
 	for _, id := range groups {
 		again, _, err := s.evaluate(ctx, id, false)
 		if err != nil {

@@ -13,6 +13,29 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const WaitCheckAgain = `-- name: WaitCheckAgain :exec
+insert into statek.wait_checks (group_id, settle_xid, dep, marked_at, marks)
+values ($1::bigint, '0', $2::text, $3::timestamptz, $4::bigint::integer)
+`
+
+type WaitCheckAgainParams struct {
+	ID    int64
+	Dep   *string
+	At    time.Time
+	Marks int64
+}
+
+// What a look had taken out, for another one.
+func (q *Queries) WaitCheckAgain(ctx context.Context, arg WaitCheckAgainParams) error {
+	_, err := q.db.Exec(ctx, WaitCheckAgain,
+		arg.ID,
+		arg.Dep,
+		arg.At,
+		arg.Marks,
+	)
+	return err
+}
+
 const WaitCheckOwe = `-- name: WaitCheckOwe :exec
 insert into statek.wait_checks (group_id, settle_xid)
 select $1::bigint, '0'
@@ -48,58 +71,39 @@ func (q *Queries) WaitChecksOrphaned(ctx context.Context) (int64, error) {
 	return result.RowsAffected(), nil
 }
 
-const WaitDrain = `-- name: WaitDrain :one
-with taken as materialized (
-  delete from statek.dirty
-  where id = any(array(
-    select d.id from statek.dirty d order by d.id limit $1 for update skip locked))
-  returning dep, below, at
-),
-marks as materialized (
-  select t.dep, t.below, count(*) as n, max(t.at) as at from taken t group by t.dep, t.below
-),
-hit as materialized (
-  select x.group_id, m.dep, m.at, m.n
-  from marks m
-  cross join lateral (select w.group_id from statek.wait_deps w where w.dep = m.dep offset 0) x
-  where not m.below
-  union all
-  select x.group_id, x.dep, m.at, m.n
-  from marks m
-  cross join lateral (
-    select w.group_id, w.dep from statek.wait_deps w
-    where w.dep >= m.dep and w.dep < (left(m.dep, -1) || ';') collate "C" offset 0) x
-  where m.below
-),
-owed as (
-  insert into statek.wait_checks (group_id, settle_xid, dep, marked_at, marks)
-  select h.group_id, '0', (array_agg(h.dep order by h.at desc))[1], max(h.at), sum(h.n)::integer from hit h group by h.group_id
-  returning group_id
-)
-select (select count(*) from taken) as taken,
-  coalesce((select array_agg(o.group_id order by o.group_id) from owed o), '{}')::bigint[] as groups
+const WaitChecksOwed = `-- name: WaitChecksOwed :many
+select distinct group_id from statek.wait_checks where group_id = any($1::bigint[]) and settle_xid = '0'
 `
 
-type WaitDrainRow struct {
-	Taken  int64
-	Groups []int64
-}
-
-// Turns marks into checks, both in one snapshot. The array makes the limited, locking sub-select run once: as
-// a join it may be executed again and again. The laterals keep the plan on the index whatever the statistics.
-func (q *Queries) WaitDrain(ctx context.Context, most int32) (WaitDrainRow, error) {
-	row := q.db.QueryRow(ctx, WaitDrain, most)
-	var i WaitDrainRow
-	err := row.Scan(&i.Taken, &i.Groups)
-	return i, err
+func (q *Queries) WaitChecksOwed(ctx context.Context, ids []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, WaitChecksOwed, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var group_id int64
+		if err := rows.Scan(&group_id); err != nil {
+			return nil, err
+		}
+		items = append(items, group_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const WaitGroupRecord = `-- name: WaitGroupRecord :exec
 update statek.wait_groups
 set retry_at = $1, attempts = $2, last_result = $3,
-  last_error = $4, last_at = $5::timestamptz
-where id = $6
-  and (retry_at is not null or $1::timestamptz is not null or attempts <> $2
+  last_error = $4, last_at = $5::timestamptz,
+  touched_dep = case when $6::bigint > 0 then $7::text else touched_dep end,
+  touched_at = case when $6::bigint > 0 then $8::timestamptz else touched_at end,
+  touches = touches + $6::bigint
+where id = $9
+  and ($6::bigint > 0 or retry_at is not null or $1::timestamptz is not null or attempts <> $2
     or last_result is distinct from $3 or last_error is distinct from $4
     or last_at is null or last_at < $5::timestamptz - interval '10 seconds')
 `
@@ -110,10 +114,14 @@ type WaitGroupRecordParams struct {
 	Result   *string
 	Error    *string
 	Now      time.Time
+	Marks    int64
+	Dep      string
+	At       time.Time
 	ID       int64
 }
 
-// Writes what came of a look, if it says anything new.
+// Writes what came of a look, if it says anything new, and the marks that led to it, for those who ask what touched the
+// group last.
 func (q *Queries) WaitGroupRecord(ctx context.Context, arg WaitGroupRecordParams) error {
 	_, err := q.db.Exec(ctx, WaitGroupRecord,
 		arg.RetryAt,
@@ -121,81 +129,12 @@ func (q *Queries) WaitGroupRecord(ctx context.Context, arg WaitGroupRecordParams
 		arg.Result,
 		arg.Error,
 		arg.Now,
+		arg.Marks,
+		arg.Dep,
+		arg.At,
 		arg.ID,
 	)
 	return err
-}
-
-const WaitGroupTake = `-- name: WaitGroupTake :one
-with g as materialized (
-  select x.id, x.prefix, x.kind, x.name, x.temporal_id, x.args, x.recheck, x.attempts, x.last_result, x.retry_at
-  from statek.wait_groups x
-  where x.id = $1 and (x.kind <> 'go' or x.name = any($2::text[]))
-  for no key update skip locked
-),
-taken as (
-  delete from statek.wait_checks c
-  using g
-  where c.group_id = g.id and c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
-  returning c.dep, c.marked_at, c.marks
-)
-select g.id, g.prefix, g.kind, g.name, g.temporal_id, g.args, g.attempts,
-  coalesce(g.last_result, '') as last_result, g.retry_at,
-  (extract(epoch from coalesce(g.recheck, '0')) * 1000)::bigint as recheck_ms,
-  (select count(*) from taken) as taken,
-  (select coalesce(sum(t.marks), 0) from taken t)::bigint as marks,
-  coalesce((select t.dep from taken t where t.marks > 0 order by t.marked_at desc limit 1), '')::text as touched,
-  coalesce((select max(t.marked_at) from taken t), 'epoch')::timestamptz as touched_at,
-  exists (select from statek.waits w where w.group_id = g.id) as waiting
-from g
-`
-
-type WaitGroupTakeParams struct {
-	ID    int64
-	Known []string
-}
-
-type WaitGroupTakeRow struct {
-	ID         int64
-	Prefix     string
-	Kind       string
-	Name       string
-	TemporalID *uuid.UUID
-	Args       []byte
-	Attempts   int32
-	LastResult string
-	RetryAt    *time.Time
-	RecheckMs  int64
-	Taken      int64
-	Marks      int64
-	Touched    string
-	TouchedAt  time.Time
-	Waiting    bool
-}
-
-// Takes the group and the checks that are due, in a snapshot older than those of the statements that look.
-// No row: somebody else is looking, or the group is gone.
-func (q *Queries) WaitGroupTake(ctx context.Context, arg WaitGroupTakeParams) (WaitGroupTakeRow, error) {
-	row := q.db.QueryRow(ctx, WaitGroupTake, arg.ID, arg.Known)
-	var i WaitGroupTakeRow
-	err := row.Scan(
-		&i.ID,
-		&i.Prefix,
-		&i.Kind,
-		&i.Name,
-		&i.TemporalID,
-		&i.Args,
-		&i.Attempts,
-		&i.LastResult,
-		&i.RetryAt,
-		&i.RecheckMs,
-		&i.Taken,
-		&i.Marks,
-		&i.Touched,
-		&i.TouchedAt,
-		&i.Waiting,
-	)
-	return i, err
 }
 
 const WaitGroupTold = `-- name: WaitGroupTold :one
@@ -211,30 +150,6 @@ func (q *Queries) WaitGroupTold(ctx context.Context, id int64) (bool, error) {
 	var column_1 bool
 	err := row.Scan(&column_1)
 	return column_1, err
-}
-
-const WaitGroupTouch = `-- name: WaitGroupTouch :exec
-update statek.wait_groups
-set touched_dep = $1::text, touched_at = $2::timestamptz, touches = touches + $3::bigint
-where id = $4
-`
-
-type WaitGroupTouchParams struct {
-	Dep   string
-	At    time.Time
-	Marks int64
-	ID    int64
-}
-
-// Marks that led to a look, for those who ask what touched the group last.
-func (q *Queries) WaitGroupTouch(ctx context.Context, arg WaitGroupTouchParams) error {
-	_, err := q.db.Exec(ctx, WaitGroupTouch,
-		arg.Dep,
-		arg.At,
-		arg.Marks,
-		arg.ID,
-	)
-	return err
 }
 
 const WaitGroupsDelete = `-- name: WaitGroupsDelete :execrows
@@ -474,56 +389,26 @@ func (q *Queries) WaitGroupsSettled(ctx context.Context, arg WaitGroupsSettledPa
 	return items, nil
 }
 
-const WaitHeads = `-- name: WaitHeads :many
-with heads as materialized (
-  select i.id, i.set_id from statek.waits i where i.group_id = $1 order by i.id limit $2
-),
-sets as materialized (
-  select s.id from statek.wait_sets s
-  where s.id = any(array(select h.set_id from heads h where h.set_id is not null))
-  order by s.id
-  for update skip locked
-)
-select w.id, w.job_id, w.cell, w.call, w.set_id, (select count(*) from heads) as heads
-from statek.waits w
-where w.id = any(array(select h.id from heads h)) and (w.set_id is null or w.set_id in (select s.id from sets s))
-order by w.id
-for update of w skip locked
+const WaitGroupsVersions = `-- name: WaitGroupsVersions :many
+select id, kind, temporal_id from statek.wait_groups where id = any($1::bigint[])
 `
 
-type WaitHeadsParams struct {
-	GroupID *int64
-	Most    int32
+type WaitGroupsVersionsRow struct {
+	ID         int64
+	Kind       string
+	TemporalID *uuid.UUID
 }
 
-type WaitHeadsRow struct {
-	ID    int64
-	JobID uuid.UUID
-	Cell  int32
-	Call  int32
-	SetID *int64
-	Heads int64
-}
-
-// The first waiters, locked, their sets before them; those that a timer, a withdrawal or another member's
-// evaluation holds are skipped, but counted in heads.
-func (q *Queries) WaitHeads(ctx context.Context, arg WaitHeadsParams) ([]WaitHeadsRow, error) {
-	rows, err := q.db.Query(ctx, WaitHeads, arg.GroupID, arg.Most)
+func (q *Queries) WaitGroupsVersions(ctx context.Context, ids []int64) ([]WaitGroupsVersionsRow, error) {
+	rows, err := q.db.Query(ctx, WaitGroupsVersions, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []WaitHeadsRow
+	var items []WaitGroupsVersionsRow
 	for rows.Next() {
-		var i WaitHeadsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.JobID,
-			&i.Cell,
-			&i.Call,
-			&i.SetID,
-			&i.Heads,
-		); err != nil {
+		var i WaitGroupsVersionsRow
+		if err := rows.Scan(&i.ID, &i.Kind, &i.TemporalID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -824,16 +709,6 @@ type WaitWithdrawParams struct {
 
 func (q *Queries) WaitWithdraw(ctx context.Context, arg WaitWithdrawParams) error {
 	_, err := q.db.Exec(ctx, WaitWithdraw, arg.Job, arg.Cell, arg.Calls)
-	return err
-}
-
-const WaitWoke = `-- name: WaitWoke :exec
-select set_config('statek.woke', $1::text, true)
-`
-
-// Says for the rest of this transaction why waits are resolved in it: the default of mailbox.evidence.
-func (q *Queries) WaitWoke(ctx context.Context, evidence string) error {
-	_, err := q.db.Exec(ctx, WaitWoke, evidence)
 	return err
 }
 

@@ -1,0 +1,30 @@
+package engine
+
+import (
+	"testing"
+
+	"statek/internal/jobs"
+)
+
+func TestLeavesWaits(t *testing.T) {
+	t.Parallel()
+	issued := func(call int, name string, class jobs.Class) jobs.Entry {
+		return jobs.Entry{Event: jobs.CallIssued{Call: call, Name: name, Class: class}}
+	}
+	settled := func(call int) jobs.Entry { return jobs.Entry{Event: jobs.CallSettled{Call: call}} }
+	for _, c := range []struct {
+		name string
+		log  []jobs.Entry
+		want bool
+	}{
+		{"no wait", []jobs.Entry{issued(1, "lookUp", jobs.Tool)}, false},
+		{"settled", []jobs.Entry{issued(1, "pickTask", jobs.Wait), settled(1)}, false},
+		{"open", []jobs.Entry{issued(1, "pickTask", jobs.Wait), issued(2, "sleep", jobs.Wait), settled(2)}, true},
+		{"message", []jobs.Entry{issued(1, "message", jobs.Wait), settled(1)}, true},
+		{"set", []jobs.Entry{issued(1, "pickTask", jobs.Wait), {Event: jobs.WaitsJoined{Calls: []int{1}}}, settled(1)}, true},
+	} {
+		if got := leavesWaits(c.log); got != c.want {
+			t.Errorf("%s: %t, want %t", c.name, got, c.want)
+		}
+	}
+}

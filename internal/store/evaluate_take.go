@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"statek/internal/temporal"
+)
+
+// By hand: sqlc does not know the columns of functions' results.
+const (
+	groupColumns = "id, prefix, kind, name, temporal_id, args, attempts, last_result, retry_at, recheck_ms, taken, marks, touched, touched_at, waiting"
+	takeGroups   = "select " + groupColumns + " from statek.take_groups($1, $2)"
+	drainMarks   = "select drained, groups, " + groupColumns + " from statek.drain_marks($1, $2)"
+	takeHeads    = "select id, job_id, cell, call, set_id, heads from statek.take_heads($1, $2, $3)"
+)
+
+// waitGroup is a group that a look has taken, and what led to the look.
+type waitGroup struct {
+	ID         int64
+	Prefix     string
+	Kind       string
+	Name       string
+	TemporalID *uuid.UUID
+	Args       json.RawMessage
+	Attempts   int32
+	LastResult string
+	RetryAt    *time.Time
+	RecheckMs  int64
+	// Taken are the checks that were due, Marks the marks of writers among them, Touched the dep of the last.
+	Taken     int64
+	Marks     int64
+	Touched   string
+	TouchedAt time.Time
+	Waiting   bool
+}
+
+// head is a waiter that a look has locked. Heads is how many there were to lock.
+type head struct {
+	ID         int64
+	JobID      uuid.UUID
+	Cell, Call int32
+	SetID      *int64
+	Heads      int64
+}
+
+// begin starts the look's transaction and takes the group, in one round trip; false: it is somebody else's, or gone.
+func (l *look) begin(ctx context.Context, group int64) (found bool, err error) {
+	b := l.opening()
+	b.Queue(takeGroups, []int64{group}, l.w.known()).Query(func(rows pgx.Rows) error {
+		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[waitGroup])
+		if found = len(list) == 1; found {
+			l.group = list[0]
+		}
+		return err
+	})
+	return found, l.conn.SendBatch(ctx, b).Close()
+}
+
+// drain starts a transaction, turns marks into checks, and takes the group when all led to one; found says so. Else the
+// checks are committed, and groups are to be looked at.
+func (l *look) drain(ctx context.Context) (drained int64, groups []int64, found bool, err error) {
+	b := l.opening()
+	b.Queue(drainMarks, drainBatch, l.w.known()).QueryRow(func(row pgx.Row) error {
+		drained, groups, found, err = scanDrain(row, &l.group)
+		return err
+	})
+	err = l.conn.SendBatch(ctx, b).Close()
+	if err != nil || found {
+		return drained, groups, found, err
+	}
+	// If a crash takes it back, the marks are there again.
+	end := &pgx.Batch{}
+	end.Queue("set local synchronous_commit = off")
+	end.Queue("commit")
+	return drained, groups, false, l.conn.SendBatch(ctx, end).Close()
+}
+
+func scanDrain(row pgx.Row, g *waitGroup) (drained int64, groups []int64, found bool, err error) {
+	var id, recheck, taken, marks *int64
+	var prefix, kind, name, last, touched *string
+	var attempts *int32
+	var at *time.Time
+	var waiting *bool
+	err = row.Scan(&drained, &groups, &id, &prefix, &kind, &name, &g.TemporalID, &g.Args, &attempts, &last, &g.RetryAt, &recheck,
+		&taken, &marks, &touched, &at, &waiting)
+	if err != nil || id == nil {
+		return drained, groups, false, err
+	}
+	g.ID, g.RecheckMs, g.Taken, g.Marks = *id, *recheck, *taken, *marks
+	g.Prefix, g.Kind, g.Name, g.LastResult, g.Touched = *prefix, *kind, *name, *last, *touched
+	g.Attempts, g.TouchedAt, g.Waiting = *attempts, *at, *waiting
+	return drained, groups, true, nil
+}
+
+// opening begins a transaction that may take jobs.
+func (l *look) opening() *pgx.Batch {
+	b := &pgx.Batch{}
+	b.Queue("begin isolation level read committed")
+	if l.takes = l.w.MayTake != nil && l.w.MayTake(); l.takes {
+		b.Queue("select set_config('statek.taker', $1, true)", l.w.Taker.String())
+	}
+	return b
+}
+
+// heads writes down, for the values that this look gives out, what led here, and locks the first waiters.
+func (l *look) heads(ctx context.Context, def temporal.Definition, most int) (heads []head, err error) {
+	rows, err := l.conn.Query(ctx, takeHeads, l.group.ID, most, string(l.evidence(def)))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[head])
+}
+
+func (l *look) evidence(def temporal.Definition) json.RawMessage {
+	return def.Evidence(temporal.Look{
+		Marks: int(l.group.Marks), Dep: l.group.Touched, At: l.group.TouchedAt, Checks: int(l.group.Taken), Sweeping: l.sweeping, Told: l.told,
+		Due: l.group.RetryAt != nil && !l.group.RetryAt.After(l.w.now()), Last: temporal.State(l.group.LastResult),
+	}, l.group.Args)
+}
+
+// queueHeads appends the same to statements of a temporal, whose values are texts.
+func (l *look) queueHeads(b *pgconn.Batch, def temporal.Definition, most int) {
+	args := []string{strconv.FormatInt(l.group.ID, 10), strconv.Itoa(most), string(l.evidence(def))}
+	b.ExecParams(takeHeads, [][]byte{[]byte(args[0]), []byte(args[1]), []byte(args[2])}, nil, nil, nil)
+}
+
+// readHeads reads its result.
+func readHeads(res *pgconn.Result) ([]head, error) {
+	list := make([]head, len(res.Rows))
+	for i, row := range res.Rows {
+		id, err1 := strconv.ParseInt(string(row[0]), 10, 64)
+		job, err2 := uuid.ParseBytes(row[1])
+		cell, err3 := strconv.ParseInt(string(row[2]), 10, 32)
+		call, err4 := strconv.ParseInt(string(row[3]), 10, 32)
+		all, err5 := strconv.ParseInt(string(row[5]), 10, 64)
+		if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+			return nil, err
+		}
+		list[i] = head{ID: id, JobID: job, Cell: int32(cell), Call: int32(call), Heads: all}
+		if row[4] != nil {
+			set, err := strconv.ParseInt(string(row[4]), 10, 64)
+			if err != nil {
+				return nil, err
+			}
+			list[i].SetID = &set
+		}
+	}
+	return list, nil
+}
