@@ -94,7 +94,8 @@ func (h *here) enter(s *stay) (leave func()) {
 	}
 }
 
-// taker is a worker that has room for n jobs, or nil.
+// taker is a worker that will soon have room for n jobs, or nil. A submission needs less room than a wake-up: what is rung
+// would most likely be fetched by the same worker, and wait there.
 func (h *here) taker(n int) *stay {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,7 +103,7 @@ func (h *here) taker(n int) *stay {
 		return nil
 	}
 	for i, s := range h.stays {
-		if s.mayTake() {
+		if s.engine.Stopping() == nil && s.engine.Spare() {
 			h.stays = append(slices.Delete(h.stays, i, i+1), s) // they take turns
 			return s
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -113,9 +114,11 @@ type Engine struct {
 	Config
 	slots  chan struct{}
 	places chan struct{}
-	fresh  *http.Client // for tools that are once
-	purse  purse
-	cache  catalogs
+	// waiting counts the runs without a place.
+	waiting atomic.Int32
+	fresh   *http.Client // for tools that are once
+	purse   purse
+	cache   catalogs
 
 	desks    [256]turn // by a byte of the job's id
 	mu       sync.Mutex
@@ -210,9 +213,12 @@ func (e *Engine) admit(ctx context.Context, job jobs.ID) (idle func(), ok bool) 
 	if e.held(job) != nil {
 		return func() {}, true
 	}
+	e.waiting.Add(1)
 	select {
 	case e.places <- struct{}{}:
+		e.waiting.Add(-1)
 	case <-ctx.Done():
+		e.waiting.Add(-1)
 		return nil, false
 	}
 	back := sync.OnceFunc(func() { <-e.places })
@@ -345,6 +351,9 @@ func (e *Engine) Running() map[jobs.ID]int64 {
 
 // Room reports whether there is a place for another run at once.
 func (e *Engine) Room() bool { return len(e.places) < cap(e.places)/2 }
+
+// Spare reports whether another run would have a place soon: no more wait for one than there are.
+func (e *Engine) Spare() bool { return int(e.waiting.Load()) < cap(e.places) }
 
 // Stopping is not nil when the worker is told to hand its jobs over.
 func (e *Engine) Stopping() error { return e.stopping.Err() }
