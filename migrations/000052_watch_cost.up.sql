@@ -9,12 +9,13 @@ create or replace function statek.dep_key(_key text) returns text
 
 -- The statement that finds the deps of rows whose keys are in a source, if somebody waits for them. In READ COMMITTED
 -- its snapshot is younger than this transaction's xid; that of a stricter transaction may be older than a wait that is
--- committed by now, and so it marks every dep. A statement without variables: it is planned once.
+-- committed by now, and so it marks every dep. A statement without variables: it is planned once. The key's column may have a
+-- collation of its own.
 create function statek.watch_probe(_prefix text, _keys text) returns text
   language sql immutable
   return format($f$
       select array_agg(d.dep) into deps
-      from (select distinct %1$L || statek.dep_key(k.key) as dep from (%2$s) k where k.key is not null) d
+      from (select distinct (%1$L || statek.dep_key(k.key)) collate "C" as dep from (%2$s) k where k.key is not null) d
       left join lateral (select true as waits from statek.wait_deps w where w.dep = d.dep limit 1) x on true
       where x.waits or current_setting('transaction_isolation') in ('repeatable read', 'serializable');$f$, _prefix, _keys);
 

@@ -36,10 +36,10 @@ begin
 end $$;
 comment on function statek.take_groups(bigint[], text[]) is 'For workers: takes groups of waits and the looks owed to them.';
 
--- Turns marks into checks of groups in which somebody waits, all in one snapshot, and takes the group when there is one: the
--- caller then looks in this transaction, and the marks are there again if it dies. The array makes the limited, locking sub-select run
+-- Turns marks into checks of groups in which somebody waits, all in one snapshot, and takes the group when there is one and _take says so:
+-- the caller then looks in this transaction, and the marks are there again if it dies. The array makes the limited, locking sub-select run
 -- once: as a join it may be executed again and again. The laterals keep the plan on the index whatever the statistics.
-create function statek.drain_marks(_most integer, _known text[])
+create function statek.drain_marks(_most integer, _known text[], _take boolean)
   returns table (drained bigint, groups bigint[], id bigint, prefix text, kind text, name text, temporal_id uuid, args json,
     attempts integer, last_result text, retry_at timestamptz, recheck_ms bigint, taken bigint, marks bigint, touched text,
     touched_at timestamptz, waiting boolean)
@@ -84,7 +84,7 @@ begin
   )
   select (select count(*) from took), coalesce((select array_agg(o.group_id order by o.group_id) from owed o), '{}')
     into n, ids;
-  if cardinality(ids) = 1 then
+  if _take and cardinality(ids) = 1 then
     return query select n, ids, g.* from statek.take_groups(ids, _known) g;
     if found then
       return;
@@ -93,7 +93,7 @@ begin
   return query select n, ids, null::bigint, null::text, null::text, null::text, null::uuid, null::json, null::integer, null::text,
     null::timestamptz, null::bigint, null::bigint, null::bigint, null::text, null::timestamptz, null::boolean;
 end $$;
-comment on function statek.drain_marks(integer, text[]) is 'For workers: turns marks of writers into looks, and begins the look when it is one.';
+comment on function statek.drain_marks(integer, text[], boolean) is 'For workers: turns marks of writers into looks, and begins the look when it is one.';
 
 -- Locks the first waiters of a group, their sets before them; those that a timer, a withdrawal or another member's
 -- evaluation holds are skipped, but counted in heads. _evidence says for the rest of this transaction why waits are

@@ -174,6 +174,7 @@ func (a *App) insertPlain(ctx context.Context, list []store.NewJob) ([]Job, erro
 	id, worker := uuid.Nil, a.here.taker(len(list))
 	if worker != nil {
 		id = worker.id
+		defer worker.engine.Unreserve(len(list))
 	}
 	for _, n := range list {
 		a.hub.submits(n.ID)

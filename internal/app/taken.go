@@ -94,8 +94,8 @@ func (h *here) enter(s *stay) (leave func()) {
 	}
 }
 
-// taker is a worker that will soon have room for n jobs, or nil. A submission needs less room than a wake-up: what is rung
-// would most likely be fetched by the same worker, and wait there.
+// taker is a worker that will soon have room for n jobs, which are promised to it, or nil. A submission needs less room than a
+// wake-up: what is rung would most likely be fetched by the same worker, and wait there.
 func (h *here) taker(n int) *stay {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -103,7 +103,7 @@ func (h *here) taker(n int) *stay {
 		return nil
 	}
 	for i, s := range h.stays {
-		if s.engine.Stopping() == nil && s.engine.Spare() {
+		if s.engine.Stopping() == nil && s.engine.Reserve(n) {
 			h.stays = append(slices.Delete(h.stays, i, i+1), s) // they take turns
 			return s
 		}

@@ -98,40 +98,58 @@ func (d *drive) args(p jobs.Pending) ([]json.RawMessage, error) {
 	return nil, fmt.Errorf("engine: call %d has no record", p.Call)
 }
 
-// plan makes a wait of a call. Wrong arguments reject the call: then there is none.
-func (d *drive) plan(ev jobs.CallIssued) (*temporal.Spec, *jobs.Fault, error) {
-	var args []json.RawMessage
-	if err := json.Unmarshal(ev.Args, &args); err != nil {
-		return nil, nil, fmt.Errorf("engine: read the arguments of call %d: %w", ev.Call, err)
-	}
-	scope := temporal.Scope{
-		Cell: d.number, Call: ev.Call, Now: d.Now(), Prefix: d.rec.Spec.Prefix, Job: d.rec.Job.String(), JobCreated: d.rec.Spec.CreatedAt,
-	}
-	if t, ok := d.catalog.Temporals[ev.Name]; ok {
-		scope.Def, scope.TemporalID = &t.Def, t.ID
-	}
-	spec, err := temporal.Plan(ev.Name, args, scope)
-	if err != nil {
-		return nil, typeError(err), nil
-	}
-	spec, err = d.mark(spec)
-	return &spec, nil, err
+// issued is a call that the code has made. Of a wait it holds what is to be registered, or why its arguments are wrong.
+type issued struct {
+	call  jobs.CallIssued
+	wait  *temporal.Spec
+	wrong *jobs.Fault
 }
 
-// record records a call, and with it its wait, or what is wrong with it: a tool or a release that commits in the next moment must
-// not leave a wait in history that is registered nowhere, which nobody would wake.
-func (d *drive) record(ev jobs.CallIssued, wait *temporal.Spec, wrong *jobs.Fault) error {
+// plan makes a wait of a call. Wrong arguments reject the call: then there is none.
+func (d *drive) plan(i *issued) error {
+	var args []json.RawMessage
+	if err := json.Unmarshal(i.call.Args, &args); err != nil {
+		return fmt.Errorf("engine: read the arguments of call %d: %w", i.call.Call, err)
+	}
+	scope := temporal.Scope{
+		Cell: d.number, Call: i.call.Call, Now: d.Now(), Prefix: d.rec.Spec.Prefix, Job: d.rec.Job.String(), JobCreated: d.rec.Spec.CreatedAt,
+	}
+	if t, ok := d.catalog.Temporals[i.call.Name]; ok {
+		scope.Def, scope.TemporalID = &t.Def, t.ID
+	}
+	spec, err := temporal.Plan(i.call.Name, args, scope)
+	if err != nil {
+		i.wrong = typeError(err)
+		return nil
+	}
+	spec, err = d.mark(spec)
+	i.wait = &spec
+	return err
+}
+
+// record records the calls of one drain at once, with their waits and sets: a tool or a release that commits in the next moment must
+// not leave a wait in history that is registered nowhere, which nobody would wake, nor waits that are not in their set yet, of which
+// two could win.
+func (d *drive) record(list []issued, sets []jsvm.Set) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := d.applyLocked(ev); err != nil {
-		return err
+	for _, i := range list {
+		if _, err := d.applyLocked(i.call); err != nil {
+			return err
+		}
+		if i.wait != nil {
+			d.buffer.Waits = append(d.buffer.Waits, *i.wait)
+		}
+		if i.wrong != nil {
+			if _, err := d.applyLocked(d.settled(jobs.Pending{Call: i.call.Call, Name: i.call.Name, Class: i.call.Class}, nil, i.wrong)); err != nil {
+				return err
+			}
+		}
 	}
-	if wait != nil {
-		d.buffer.Waits = append(d.buffer.Waits, *wait)
-	}
-	if wrong != nil {
-		_, err := d.applyLocked(d.settled(jobs.Pending{Call: ev.Call, Name: ev.Name, Class: ev.Class}, nil, wrong))
-		return err
+	for _, s := range sets {
+		if err := d.join(s); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -152,41 +152,30 @@ func (d *drive) print(step jsvm.Step) error {
 	return err
 }
 
-// issue records the calls of one drain, and its waits with them.
+// issue records the calls of one drain, and with them their waits and sets.
 func (d *drive) issue(step jsvm.Step) ([]jobs.Pending, error) {
 	over := step.State != jsvm.Pending || step.Exit != nil
 	calls := make([]jobs.Pending, 0, len(step.Calls))
+	list := make([]issued, 0, len(step.Calls))
 	for _, c := range step.Calls {
-		ev := jobs.CallIssued{
+		i := issued{call: jobs.CallIssued{
 			Call: c.ID, Name: c.Name, Class: d.class(c.Name), Args: c.Args, Temporal: d.catalog.Temporals[c.Name].ID,
 			Hash: step.Hash, After: d.delivered,
-		}
-		var wait *temporal.Spec
-		var wrong *jobs.Fault
-		if ev.Class == jobs.Wait && !over {
-			var err error
-			if wait, wrong, err = d.plan(ev); err != nil {
+		}}
+		if i.call.Class == jobs.Wait && !over {
+			if err := d.plan(&i); err != nil {
 				return nil, err
 			}
 		}
-		if err := d.record(ev, wait, wrong); err != nil {
-			return nil, err
-		}
-		calls = append(calls, jobs.Pending{Call: c.ID, Name: c.Name, Class: ev.Class})
+		list = append(list, i)
+		calls = append(calls, jobs.Pending{Call: c.ID, Name: c.Name, Class: i.call.Class})
 	}
-	for _, s := range step.Sets {
-		if err := d.join(s); err != nil {
-			return nil, err
-		}
-	}
-	return calls, nil
+	return calls, d.record(list, step.Sets)
 }
 
 // join records a set of waits. What has been given to its members and not to the code decides now: the first
 // wins, and the others' values are seen by nobody.
 func (d *drive) join(s jsvm.Set) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	ev := jobs.WaitsJoined{Mode: temporal.Mode(s.Mode), Calls: s.Calls, Won: s.Won}
 	for _, settled := range d.ready {
 		switch {

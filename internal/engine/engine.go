@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -114,16 +114,16 @@ type Engine struct {
 	Config
 	slots  chan struct{}
 	places chan struct{}
-	// waiting counts the runs without a place.
-	waiting atomic.Int32
-	fresh   *http.Client // for tools that are once
-	purse   purse
-	cache   catalogs
+	fresh  *http.Client // for tools that are once
+	purse  purse
+	cache  catalogs
 
 	desks    [256]turn // by a byte of the job's id
 	mu       sync.Mutex
 	running  map[jobs.ID]*run
-	stopping context.Context // ended: hand over at the next good moment
+	expected map[jobs.ID]int64 // epochs of jobs that are ours and wait for a place
+	reserved int               // places promised to jobs that are being submitted
+	stopping context.Context   // ended: hand over at the next good moment
 }
 
 // Reasons why a run stops early.
@@ -150,7 +150,7 @@ func New(cfg Config, stopping context.Context) *Engine {
 	}
 	e := &Engine{
 		Config: cfg, fresh: freshly(cfg.Client), slots: make(chan struct{}, cfg.ToolSlots), places: make(chan struct{}, cfg.Places),
-		running: map[jobs.ID]*run{}, stopping: stopping,
+		running: map[jobs.ID]*run{}, expected: map[jobs.ID]int64{}, stopping: stopping,
 	}
 	for i := range e.desks {
 		e.desks[i] = newTurn()
@@ -167,6 +167,8 @@ func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
 
 // Start runs a job that this worker has got and loaded already.
 func (e *Engine) Start(ctx context.Context, rec jobs.Record) {
+	e.expect(rec)
+	defer e.forget(rec)
 	e.answer(ctx, rec.Job, func(_ context.Context, expel func()) *run { return e.begin(rec, expel) })
 }
 
@@ -192,8 +194,8 @@ func (e *Engine) answer(ctx context.Context, job jobs.ID, take func(work context
 }
 
 // Taken runs a job that this worker took when it woke it. A run of it that is still in the table has let it go, and is
-// waited for: to claim beside it would only ring it. rec is what was loaded after the taking; nil: the job is claimed. Should a
-// doorbell have been faster, and its run be over, the record is out of date and its epoch fenced.
+// waited for: to claim beside it would only ring it. rec is what was loaded after the taking, at the epoch of the taking; nil: the
+// job is claimed. Should a doorbell have been faster, that epoch is fenced.
 func (e *Engine) Taken(ctx context.Context, job jobs.ID, rec *jobs.Record) {
 	if old := e.held(job); old != nil {
 		old.gone(ctx)
@@ -203,27 +205,6 @@ func (e *Engine) Taken(ctx context.Context, job jobs.ID, rec *jobs.Record) {
 		return
 	}
 	e.Advance(ctx, job)
-}
-
-// placeFor is how long a run may hold its place: endless loops must not keep the jobs of others out.
-const placeFor = time.Second
-
-// admit waits for a place, which idle gives back, once. A job that runs here already needs none: it is only rung.
-func (e *Engine) admit(ctx context.Context, job jobs.ID) (idle func(), ok bool) {
-	if e.held(job) != nil {
-		return func() {}, true
-	}
-	e.waiting.Add(1)
-	select {
-	case e.places <- struct{}{}:
-		e.waiting.Add(-1)
-	case <-ctx.Done():
-		e.waiting.Add(-1)
-		return nil, false
-	}
-	back := sync.OnceFunc(func() { <-e.places })
-	timer := time.AfterFunc(placeFor, back)
-	return func() { timer.Stop(); back() }, true
 }
 
 // take claims the job and puts its run into the table; nil when somebody has it. Doorbells of one job take
@@ -338,22 +319,17 @@ func (e *Engine) Poke(job jobs.ID) bool {
 	return r != nil
 }
 
-// Running lists the jobs driven now, with their epochs.
+// Running lists the jobs driven now, and those that wait for a place although they are ours, with their epochs.
 func (e *Engine) Running() map[jobs.ID]int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	m := make(map[jobs.ID]int64, len(e.running))
+	m := make(map[jobs.ID]int64, len(e.running)+len(e.expected))
+	maps.Copy(m, e.expected)
 	for id, r := range e.running {
 		m[id] = r.rec.Epoch
 	}
 	return m
 }
-
-// Room reports whether there is a place for another run at once.
-func (e *Engine) Room() bool { return len(e.places) < cap(e.places)/2 }
-
-// Spare reports whether another run would have a place soon: no more wait for one than there are.
-func (e *Engine) Spare() bool { return int(e.waiting.Load()) < cap(e.places) }
 
 // Stopping is not nil when the worker is told to hand its jobs over.
 func (e *Engine) Stopping() error { return e.stopping.Err() }
@@ -367,6 +343,7 @@ func (e *Engine) held(job jobs.ID) *run {
 func (e *Engine) enter(r *run) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.expected, r.rec.Job)
 	e.running[r.rec.Job] = r
 }
 

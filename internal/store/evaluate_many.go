@@ -20,8 +20,8 @@ import (
 const (
 	// fewGroups are looked at one by one: whoever waits for them is taken by the worker that looks.
 	fewGroups = 4
-	// togetherTimeout bounds a statement of a temporal in a look that others share, togetherLock the wait for a lock. What
-	// takes longer is looked at alone.
+	// togetherTimeout bounds what temporals do in a look that they share, togetherLock the wait for a lock. What takes
+	// longer is looked at alone.
 	togetherTimeout = time.Second
 	togetherLock    = 50 * time.Millisecond
 )
@@ -102,10 +102,15 @@ func (w *Waits) lookTogether(ctx context.Context, ids []int64) (round Round, lef
 	defer conn.Release()
 	defer rollback(ctx, conn)
 	t.conn, t.q = conn.Conn(), db.New(conn)
-	for _, step := range []func(context.Context) error{func(ctx context.Context) error { return t.open(ctx, ids) }, t.ask, t.claim, t.render, t.close} {
-		if err := step(ctx); err != nil {
+	bounded, cancel := context.WithTimeout(ctx, togetherTimeout)
+	defer cancel()
+	for _, step := range []func(context.Context) error{func(ctx context.Context) error { return t.open(ctx, ids) }, t.ask, t.claim, t.render} {
+		if err := step(bounded); err != nil {
 			return Round{}, ids
 		}
+	}
+	if err := t.close(ctx); err != nil {
+		return Round{}, ids
 	}
 	served := 0
 	for _, g := range t.groups {

@@ -18,7 +18,7 @@ import (
 const (
 	groupColumns = "id, prefix, kind, name, temporal_id, args, attempts, last_result, retry_at, recheck_ms, taken, marks, touched, touched_at, waiting"
 	takeGroups   = "select " + groupColumns + " from statek.take_groups($1, $2)"
-	drainMarks   = "select drained, groups, " + groupColumns + " from statek.drain_marks($1, $2)"
+	drainMarks   = "select drained, groups, " + groupColumns + " from statek.drain_marks($1, $2, $3)"
 	takeHeads    = "select id, job_id, cell, call, set_id, heads from statek.take_heads($1, $2, $3)"
 )
 
@@ -64,11 +64,11 @@ func (l *look) begin(ctx context.Context, group int64) (found bool, err error) {
 	return found, l.conn.SendBatch(ctx, b).Close()
 }
 
-// drain starts a transaction, turns marks into checks, and takes the group when all led to one; found says so. Else the
-// checks are committed, and groups are to be looked at.
-func (l *look) drain(ctx context.Context) (drained int64, groups []int64, found bool, err error) {
+// drain starts a transaction, turns marks into checks, and with take takes the group when all led to one; found says so. Else
+// the checks are committed, and groups are to be looked at.
+func (l *look) drain(ctx context.Context, take bool) (drained int64, groups []int64, found bool, err error) {
 	b := l.opening()
-	b.Queue(drainMarks, drainBatch, l.w.known()).QueryRow(func(row pgx.Row) error {
+	b.Queue(drainMarks, drainBatch, l.w.known(), take).QueryRow(func(row pgx.Row) error {
 		drained, groups, found, err = scanDrain(row, &l.group)
 		return err
 	})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -12,10 +13,11 @@ import (
 // mostTaken is how many jobs one look may take; more are for all workers. It must equal statek.wake's.
 const mostTaken = 4
 
-// Taken is a job that this worker has taken together with what it gave it. Record is what a claim would have loaded; nil:
-// it must be claimed once more.
+// Taken is a job that this worker has taken together with what it gave it, at an epoch. Record is what a claim would have
+// loaded; nil: it must be claimed once more.
 type Taken struct {
 	Job    uuid.UUID
+	Epoch  int64
 	Record *jobs.Record
 }
 
@@ -25,11 +27,16 @@ func (l *look) readTaken(row pgx.Row) error {
 		return err
 	}
 	for text := range strings.SplitSeq(list, ",") {
-		id, err := uuid.Parse(text)
+		job, epoch, _ := strings.Cut(text, ":")
+		id, err := uuid.Parse(job)
 		if err != nil {
 			return err
 		}
-		l.taken = append(l.taken, Taken{Job: id})
+		at, err := strconv.ParseInt(epoch, 10, 64)
+		if err != nil {
+			return err
+		}
+		l.taken = append(l.taken, Taken{Job: id, Epoch: at})
 	}
 	return nil
 }
@@ -49,7 +56,7 @@ func (l *look) queueTaken(b *pgx.Batch) (loaded func()) {
 	}
 	return func() {
 		for i, t := range l.taken {
-			if rec := records[t.Job]; rec != nil && rec.Owner == l.w.Taker {
+			if rec := records[t.Job]; rec != nil && rec.Owner == l.w.Taker && rec.Epoch == t.Epoch {
 				l.taken[i].Record = rec
 			}
 		}

@@ -35,7 +35,7 @@ func TestTakenJobsOutliveTheirTaker(t *testing.T) {
 	k.must(err)
 	_, err = k.store.Waits.Tick(k.ctx)
 	k.must(err)
-	if diff := cmp.Diff([]store.Taken{{Job: h.rec.Job}}, got); diff != "" {
+	if diff := cmp.Diff([]store.Taken{{Job: h.rec.Job, Epoch: 2}}, got); diff != "" {
 		t.Fatalf("taken (-want +got):\n%s", diff)
 	}
 	if bells := k.doorbells(); len(bells) != 0 {

@@ -88,17 +88,23 @@ func (w *Waits) Settle(ctx context.Context, limit int) (Round, error) {
 }
 
 // Drain turns the marks that writers left into looks, and looks. Marks that all lead to one group are taken out in the
-// transaction that looks.
+// transaction that looks; should that fail they are taken out first, or one group would stop everybody's marks.
 func (w *Waits) Drain(ctx context.Context) (Round, error) {
 	var round Round
+	together := true
 	for {
 		l := look{w: w}
 		var drained int64
 		var groups []int64
-		looked, err := l.within(ctx, func() (found bool, err error) {
-			drained, groups, found, err = l.drain(ctx)
+		var found bool
+		looked, err := l.within(ctx, func() (_ bool, err error) {
+			drained, groups, found, err = l.drain(ctx, together)
 			return found, wrap(err, "drain marks")
 		})
+		if err != nil && found && ctx.Err() == nil && !Unavailable(err) {
+			together = false
+			continue
+		}
 		if looked || err != nil {
 			groups = nil
 			var more bool

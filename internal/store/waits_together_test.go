@@ -190,3 +190,31 @@ func TestLookThatDiesLeavesItsMarks(t *testing.T) {
 		t.Errorf("mail %v, want one letter", got)
 	}
 }
+
+// TestOneBadGroupDoesNotStopTheMarksOfOthers: a look whose COMMIT fails, for a deferred constraint of the application, gives its marks back, and
+// everybody's marks stand behind them.
+func TestOneBadGroupDoesNotStopTheMarksOfOthers(t *testing.T) {
+	t.Parallel()
+	k := newWaitsKit(t)
+	k.exec(`create function app.refuse() returns trigger language plpgsql as $$
+		begin if new.queue = 'bad' and new.state = 'taken' then raise exception 'refused at the end'; end if; return null; end $$;
+		create constraint trigger refuse after update on app.tasks deferrable initially deferred for each row execute function app.refuse()`)
+	def, id := k.define(pickTask)
+	bad, good := k.job("/"), k.job("/")
+	k.register(k.pool, bad, k.plan(1, def.Name, def, id, `["bad"]`))
+	k.register(k.pool, good, k.plan(1, def.Name, def, id, `["good"]`))
+	k.quiesce()
+	for range 300 { // more than one drain takes
+		k.exec("insert into app.tasks (queue) values ('bad')")
+	}
+	k.exec("insert into app.tasks (queue) values ('good')")
+	for range 4 {
+		_, _ = k.waits.Tick(k.ctx) // it says what was refused
+	}
+	if n := len(k.mail(good)); n != 1 {
+		t.Errorf("the other job has %d rows of mail, want 1", n)
+	}
+	if n := k.count("select count(*) from statek.dirty"); n != 0 {
+		t.Errorf("%d marks are left", n)
+	}
+}

@@ -36,7 +36,7 @@ create table w.heir (extra int) inherits (w.base);
 create table w.grandheir () inherits (w.heir);
 create table w.gen (id int, raw text, q text generated always as (lower(raw)) stored);
 create table w."Odd Name" (id int, "the Key" text);
-create table w.ks (t text, v varchar(9), c char(4), u uuid, i int, l bigint, s smallint, b boolean, e w.color, d w.short_code, n name);
+create table w.ks (t text, v varchar(9), c char(4), u uuid, i int, l bigint, s smallint, b boolean, e w.color, d w.short_code, n name, o text collate "POSIX");
 create function w.add(text) returns void language sql as $$ insert into w.plain values ((select coalesce(max(id), 0) + 1 from w.plain), $1) $$;
 select statek.watch('w.plain', 'q'), statek.watch('w.child', 'q'), statek.watch('w.orphan', 'p'), statek.watch('w.tree', 'q'),
   statek.watch('w.base', 'q'), statek.watch('w.gen', 'q'), statek.watch('w."Odd Name"', 'the Key'), statek.watch('w.other');
@@ -166,7 +166,7 @@ func TestKeysOfEveryType(t *testing.T) {
 	k := newWatchKit(t)
 	for column, value := range map[string]string{
 		"t": "a b", "v": "x", "c": "ab", "u": "0195d3a0-1111-7000-8000-000000000000", "i": "-7", "l": "9007199254740993", "s": "3",
-		"b": "true", "e": "dark red", "d": "A-1", "n": "nam",
+		"b": "true", "e": "dark red", "d": "A-1", "n": "nam", "o": "own collation",
 	} {
 		k.exec(fmt.Sprintf("select statek.watch('w.ks', '%s')", column))
 		k.waitFor("w.ks:" + value)
