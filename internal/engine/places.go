@@ -29,12 +29,13 @@ func (e *Engine) admit(ctx context.Context, job jobs.ID) (idle func(), ok bool) 
 // Room reports whether there is a place for another run at once.
 func (e *Engine) Room() bool { return len(e.places) < cap(e.places)/2 }
 
-// Reserve promises places to n jobs that are about to become this worker's, if no more wait for one than there are.
+// Reserve promises places to n jobs that are about to become this worker's, unless more would wait for one than twice as
+// many as there are: a place is held for milliseconds, so that much of a burst is run sooner here than where a doorbell leads.
 // Unreserve takes the promise back when it is known which of them did: those are started.
 func (e *Engine) Reserve(n int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.reserved+len(e.expected)+n > cap(e.places) {
+	if e.reserved+len(e.expected)+n > 2*cap(e.places) {
 		return false
 	}
 	e.reserved += n

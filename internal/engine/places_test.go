@@ -16,10 +16,10 @@ import (
 func TestPlacesArePromised(t *testing.T) {
 	t.Parallel()
 	e := New(Config{Places: 3}, t.Context())
-	if !e.Reserve(2) || e.Reserve(2) || !e.Reserve(1) {
-		t.Error("want three promises for three places, and no fourth")
+	if !e.Reserve(5) || e.Reserve(2) || !e.Reserve(1) {
+		t.Error("want six promises for three places, and no seventh")
 	}
-	e.Unreserve(3)
+	e.Unreserve(6)
 	for range cap(e.places) {
 		e.places <- struct{}{}
 	}
@@ -36,7 +36,7 @@ func TestPlacesArePromised(t *testing.T) {
 	if diff := cmp.Diff(map[jobs.ID]int64{rec.Job: 1}, e.Running()); diff != "" {
 		t.Errorf("running (-want +got):\n%s", diff)
 	}
-	if e.Reserve(3) || !e.Reserve(2) {
+	if e.Reserve(6) || !e.Reserve(5) {
 		t.Error("want a job that waits for its place to count")
 	}
 	stop()
