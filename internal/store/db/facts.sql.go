@@ -106,18 +106,16 @@ delivered as (
   insert into statek.fact_deliveries (job_id, fact_id)
   select e.job_id, e.fact_id
   from eligible e
-  join locked l on l.id = e.id
+  where e.id = any(array(select l.id from locked l))
   order by e.job_id, e.fact_id
   on conflict do nothing
-  returning job_id, fact_id
+  returning job_id
 ),
 served as (
   select e.id, e.payload, json_build_object('by', 'event', 'what', $2::text || coalesce('[' || e.key || ']', ''), 'fact', e.fact_id,
     'at', (extract(epoch from e.created_at) * 1000)::bigint) as evidence
   from eligible e
-  join locked l on l.id = e.id
-  join delivered d on d.job_id = e.job_id and d.fact_id = e.fact_id
-  where e.nth = 1
+  where e.nth = 1 and e.id = any(array(select l.id from locked l)) and e.job_id = any(array(select d.job_id from delivered d))
 )
 select (select count(*) from eligible) as eligible, (select count(*) from locked) as locked,
   (select count(*) from eligible e where e.nth = 1) as firsts,
@@ -144,7 +142,8 @@ type FactsServeRow struct {
 
 // Serves the waiters of an event group: to each the oldest fact it has not had, in the order of waiting. The
 // delivery decides: of two looks that give one job the same fact, the second finds its row taken and serves
-// nothing. Two waits of one job in this group get one fact each, in two looks.
+// nothing. Two waits of one job in this group get one fact each, in two looks. Arrays, where joins of what is thought to be one row
+// would go through all pairs.
 func (q *Queries) FactsServe(ctx context.Context, arg FactsServeParams) (FactsServeRow, error) {
 	row := q.db.QueryRow(ctx, FactsServe,
 		arg.Prefixes,
