@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,10 +119,16 @@ func (s *storm) rage(seed uint64) {
 	s.took = query[time.Time](s.world, "select max(taken_at) from app.tasks").Sub(s.began)
 }
 
-// kill ends a worker as kill -9 does, and starts another.
+// kill ends a worker as kill -9 does, and starts another. It is one that holds jobs, if any does: their claims are to be
+// taken over.
 func (s *storm) kill() {
 	s.t.Helper()
-	i := s.random.IntN(len(s.workers))
+	busiest := query[int](s.world, `select coalesce((
+		select w.pid from statek.workers w join statek.job_state j on j.owner = w.id where w.dead_at is null group by w.pid order by count(*) desc limit 1), 0)`)
+	i := slices.IndexFunc(s.workers, func(w *worker) bool { return w.cmd.Process.Pid == busiest })
+	if i < 0 {
+		i = s.random.IntN(len(s.workers))
+	}
 	s.workers[i].kill()
 	s.workers[i] = s.worker()
 	s.kills++
