@@ -19,7 +19,9 @@ create function statek.submit_jobs(_generation bigint, _taker uuid, _ids uuid[],
 declare
   taken uuid[] := '{}';
 begin
-  perform statek.check_generation(_generation);
+  if _generation <> 0 and _generation is distinct from (select c.generation from statek.catalog c) then
+    perform statek.check_generation(_generation);
+  end if;
   insert into statek.prefixes (path)
     select distinct p.path from unnest(_prefixes) as p(path)
     where not exists (select from statek.prefixes x where x.path = p.path)
@@ -41,9 +43,11 @@ begin
     from unnest(_ids, _cores, _wake_at, _blocked_on, _blocked_why) as n(id, core, wake_at, blocked_on, blocked_why);
   insert into statek.history (job_id, seq, kind, at, payload)
     select n.id, 1, 'submitted', n.at, n.payload::json from unnest(_ids, _ats, _submitted) as n(id, at, payload);
-  insert into statek.variables (job_id, name, cell_from, value, type, bytes)
-    select _ids[v.of], v.name, 0, v.value::json, v.type, octet_length(v.value)
-    from unnest(_var_of, _names, _values, _types) as v(of, name, value, type);
+  if cardinality(_names) > 0 then
+    insert into statek.variables (job_id, name, cell_from, value, type, bytes)
+      select _ids[v.of], v.name, 0, v.value::json, v.type, octet_length(v.value)
+      from unnest(_var_of, _names, _values, _types) as v(of, name, value, type);
+  end if;
   if cardinality(taken) < cardinality(_ids) then
     perform statek.ring(array(select n.id from unnest(_ids, _wake_at) as n(id, wake_at) where n.wake_at is null and n.id <> all(taken)));
   end if;

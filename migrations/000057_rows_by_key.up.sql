@@ -1,14 +1,19 @@
+-- A fenced write finds its rows by their key. A generic plan that had been made while the tables were small read all jobs of
+-- the worker instead, by the index on owners, once for each of the jobs in the batch.
+--
+-- What a commit of one job costs is mostly the number of statements in it: none for variables or waiters that are not there.
+-- The answer is an array, in the order of the jobs.
 drop function statek.commit_jobs(uuid, uuid[], bigint[], text[], integer[], text[], text[], text[], text[], text[], timestamptz[],
     boolean[], text[], text[], integer[], integer[], text[], integer[], integer[], timestamptz[], text[], bigint[],
     integer[], text[], integer[], text[], text[], text[]);
 
-create function statek.commit_jobs(_owner uuid, _jobs uuid[], _epochs bigint[], _leaves text[], _rows integer[],
+create or replace function statek.commit_jobs(_owner uuid, _jobs uuid[], _epochs bigint[], _leaves text[], _rows integer[],
     _statuses text[], _outcomes text[], _cores text[], _blocked_on text[], _blocked_why text[], _wake_at timestamptz[],
     _reopened boolean[], _results text[], _errors text[],
     _of integer[], _nth integer[], _kinds text[], _cells integer[], _calls integer[], _ats timestamptz[], _payloads text[],
     _mail bigint[],
     _var_of integer[], _names text[], _var_cells integer[], _values text[], _types text[], _refusals text[])
-  returns table (job uuid, released boolean)
+  returns boolean[]
   language plpgsql volatile
   set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan
@@ -19,6 +24,7 @@ declare
   moved uuid[];
   lasts bigint[];
   frees boolean[];
+  ended text[];
 begin
   -- "= any(_jobs)" is for the planner, here and below: it names the rows by their key whatever is known about the tables, and so
   -- does "is not distinct from", which no index on owners understands.
@@ -42,9 +48,11 @@ begin
   insert into statek.history (job_id, seq, kind, cell, call, at, payload)
     select _jobs[e.of], lasts[e.of] + e.nth, e.kind, e.cell, e.call, e.at, e.payload::json
     from unnest(_of, _nth, _kinds, _cells, _calls, _ats, _payloads) as e(of, nth, kind, cell, call, at, payload);
-  insert into statek.variables (job_id, name, cell_from, value, type, bytes, refused)
-    select _jobs[v.of], v.name, v.cell, nullif(v.value, '')::json, v.type, octet_length(v.value), nullif(v.refused, '')
-    from unnest(_var_of, _names, _var_cells, _values, _types, _refusals) as v(of, name, cell, value, type, refused);
+  if cardinality(_names) > 0 then
+    insert into statek.variables (job_id, name, cell_from, value, type, bytes, refused)
+      select _jobs[v.of], v.name, v.cell, nullif(v.value, '')::json, v.type, octet_length(v.value), nullif(v.refused, '')
+      from unnest(_var_of, _names, _var_cells, _values, _types, _refusals) as v(of, name, cell, value, type, refused);
+  end if;
   if cardinality(_mail) > 0 then
     delete from statek.mailbox m where m.id = any(_mail) and m.job_id = any(_jobs);
   end if;
@@ -54,7 +62,10 @@ begin
       from unnest(_jobs, _statuses, _results, _errors) as c(job_id, status, result, error)
       where j.id = any(_jobs) and j.id = c.job_id and c.status = 'DONE';
     -- A statement after the one that took this transaction's id: a waiter that it does not see settles later.
-    perform statek.mark_fact(array(select 'job:' || c.job_id from unnest(_jobs, _statuses) as c(job_id, status) where c.status = 'DONE'));
+    ended := array(select 'job:' || c.job_id from unnest(_jobs, _statuses) as c(job_id, status) where c.status = 'DONE');
+    if current_setting('transaction_isolation') <> 'read committed' or exists (select from statek.wait_deps w where w.dep = any(ended)) then
+      perform statek.mark_fact(ended);
+    end if;
   end if;
   if true = any(_reopened) then
     update statek.jobs j
@@ -65,53 +76,18 @@ begin
   if 'hand over' = any(_leaves) then
     perform statek.ring(array(select c.job_id from unnest(_jobs, _leaves) as c(job_id, leave) where c.leave = 'hand over'));
   end if;
-  return query select * from unnest(_jobs, frees);
+  return frees;
 end $$;
 comment on function statek.commit_jobs(uuid, uuid[], bigint[], text[], integer[], text[], text[], text[], text[], text[], timestamptz[],
     boolean[], text[], text[], integer[], integer[], text[], integer[], integer[], timestamptz[], text[], bigint[],
     integer[], text[], integer[], text[], text[], text[]) is
   'For workers: the fenced write of jobs'' states and history; raises ST001 unless the caller holds each job at its epoch.';
 
-create or replace function statek.submit_jobs(_generation bigint, _taker uuid, _ids uuid[], _wanted boolean[], _prefixes text[], _agents uuid[], _roles text[],
-    _versions integer[], _sources text[], _locales text[], _tags text[], _priorities smallint[], _specs text[], _ats timestamptz[],
-    _cores text[], _wake_at timestamptz[], _blocked_on text[], _blocked_why text[], _submitted text[],
-    _var_of integer[], _names text[], _values text[], _types text[]) returns uuid[]
+create or replace function statek.release(_job uuid, _epoch bigint, _owner uuid) returns boolean
   language plpgsql volatile
-  set search_path = pg_catalog, pg_temp
-  set plan_cache_mode = force_generic_plan
-  set enable_seqscan = off
-  set enable_hashjoin = off
-  set enable_mergejoin = off as $$
-declare
-  taken uuid[] := '{}';
+  set search_path = pg_catalog, pg_temp as $$
 begin
-  perform statek.check_generation(_generation);
-  insert into statek.prefixes (path)
-    select distinct p.path from unnest(_prefixes) as p(path)
-    where not exists (select from statek.prefixes x where x.path = p.path)
-    order by 1
-    on conflict do nothing;
-  insert into statek.jobs (id, prefix, agent_id, role, agent_version, source, locale, tags, priority, spec, created_at)
-    select n.id, n.prefix, n.agent, n.role, n.version, n.source, n.locale, n.tags::text[], n.priority, n.spec::json, n.at
-    from unnest(_ids, _prefixes, _agents, _roles, _versions, _sources, _locales, _tags, _priorities, _specs, _ats)
-      as n(id, prefix, agent, role, version, source, locale, tags, priority, spec, at);
-  if true = any(_wanted) and exists (select from statek.workers w where w.id = _taker and w.dead_at is null) then
-    taken := array(select n.id from unnest(_ids, _wanted, _wake_at) as n(id, wanted, wake_at) where n.wanted and n.wake_at is null);
-    if exists (select from statek.limits) then
-      taken := array(select t.id from unnest(taken) as t(id) where t.id not in (select o.job from statek.limits_of(taken) o));
-    end if;
-  end if;
-  insert into statek.job_state (job_id, status, core, seq, wake_at, blocked_on, blocked_why, epoch, owner)
-    select n.id, 'READY', n.core::json, 1, n.wake_at, n.blocked_on, n.blocked_why,
-      case when n.id = any(taken) then 1 else 0 end, case when n.id = any(taken) then _taker end
-    from unnest(_ids, _cores, _wake_at, _blocked_on, _blocked_why) as n(id, core, wake_at, blocked_on, blocked_why);
-  insert into statek.history (job_id, seq, kind, at, payload)
-    select n.id, 1, 'submitted', n.at, n.payload::json from unnest(_ids, _ats, _submitted) as n(id, at, payload);
-  insert into statek.variables (job_id, name, cell_from, value, type, bytes)
-    select _ids[v.of], v.name, 0, v.value::json, v.type, octet_length(v.value)
-    from unnest(_var_of, _names, _values, _types) as v(of, name, value, type);
-  if cardinality(taken) < cardinality(_ids) then
-    perform statek.ring(array(select n.id from unnest(_ids, _wake_at) as n(id, wake_at) where n.wake_at is null and n.id <> all(taken)));
-  end if;
-  return taken;
+  update statek.job_state js set owner = null, freed_at = statek.now()
+    where js.job_id = _job and js.epoch = _epoch and js.owner is not distinct from _owner and not js.rung;
+  return found;
 end $$;

@@ -1,6 +1,8 @@
--- A fenced write finds its rows by their key. A generic plan that had been made while the tables were small read all jobs of
--- the worker instead, by the index on owners, once for each of the jobs in the batch.
-create or replace function statek.commit_jobs(_owner uuid, _jobs uuid[], _epochs bigint[], _leaves text[], _rows integer[],
+drop function statek.commit_jobs(uuid, uuid[], bigint[], text[], integer[], text[], text[], text[], text[], text[], timestamptz[],
+    boolean[], text[], text[], integer[], integer[], text[], integer[], integer[], timestamptz[], text[], bigint[],
+    integer[], text[], integer[], text[], text[], text[]);
+
+create function statek.commit_jobs(_owner uuid, _jobs uuid[], _epochs bigint[], _leaves text[], _rows integer[],
     _statuses text[], _outcomes text[], _cores text[], _blocked_on text[], _blocked_why text[], _wake_at timestamptz[],
     _reopened boolean[], _results text[], _errors text[],
     _of integer[], _nth integer[], _kinds text[], _cells integer[], _calls integer[], _ats timestamptz[], _payloads text[],
@@ -18,18 +20,18 @@ declare
   lasts bigint[];
   frees boolean[];
 begin
-  -- "= any(_jobs)" is for the planner, here and below: it names the rows by their key whatever is known about the tables, and so
-  -- does "is not distinct from", which no index on owners understands.
-  with m as (
+  with c as materialized (
+    select * from unnest(_jobs, _epochs, _leaves, _rows, _statuses, _outcomes, _cores, _blocked_on, _blocked_why, _wake_at) with ordinality
+      as c(job_id, epoch, leave, rows, status, outcome, core, blocked_on, blocked_why, wake_at, n)
+  ), m as (
     update statek.job_state js
     set seq = js.seq + c.rows, status = c.status, outcome = c.outcome, core = c.core::json,
       blocked_on = c.blocked_on, blocked_why = c.blocked_why, wake_at = c.wake_at, changed_at = statek.now(),
       owner = case when c.leave = 'hand over' or c.leave = 'release' and not js.rung then null else js.owner end,
       rung = js.rung and c.leave is distinct from 'hand over',
       freed_at = case when c.leave is null then js.freed_at else statek.now() end
-    from unnest(_jobs, _epochs, _leaves, _rows, _statuses, _outcomes, _cores, _blocked_on, _blocked_why, _wake_at) with ordinality
-      as c(job_id, epoch, leave, rows, status, outcome, core, blocked_on, blocked_why, wake_at, n)
-    where js.job_id = any(_jobs) and js.job_id = c.job_id and js.epoch = c.epoch and js.owner is not distinct from _owner
+    from c
+    where js.job_id = c.job_id and js.epoch = c.epoch and js.owner = _owner
     returning js.job_id, js.seq - c.rows as last, js.owner is null as free, c.n
   )
   select array_agg(m.job_id order by m.n), array_agg(m.last order by m.n), array_agg(m.free order by m.n) into moved, lasts, frees from m;
@@ -50,7 +52,7 @@ begin
     update statek.jobs j
       set result = c.result::json, error = c.error, finished_at = statek.now(), open_key = null
       from unnest(_jobs, _statuses, _results, _errors) as c(job_id, status, result, error)
-      where j.id = any(_jobs) and j.id = c.job_id and c.status = 'DONE';
+      where j.id = c.job_id and c.status = 'DONE';
     -- A statement after the one that took this transaction's id: a waiter that it does not see settles later.
     perform statek.mark_fact(array(select 'job:' || c.job_id from unnest(_jobs, _statuses) as c(job_id, status) where c.status = 'DONE'));
   end if;
@@ -58,19 +60,23 @@ begin
     update statek.jobs j
       set result = null, error = null, finished_at = null
       from unnest(_jobs, _statuses, _reopened) as c(job_id, status, reopened)
-      where j.id = any(_jobs) and j.id = c.job_id and c.reopened and c.status <> 'DONE';
+      where j.id = c.job_id and c.reopened and c.status <> 'DONE';
   end if;
   if 'hand over' = any(_leaves) then
     perform statek.ring(array(select c.job_id from unnest(_jobs, _leaves) as c(job_id, leave) where c.leave = 'hand over'));
   end if;
   return query select * from unnest(_jobs, frees);
 end $$;
+comment on function statek.commit_jobs(uuid, uuid[], bigint[], text[], integer[], text[], text[], text[], text[], text[], timestamptz[],
+    boolean[], text[], text[], integer[], integer[], text[], integer[], integer[], timestamptz[], text[], bigint[],
+    integer[], text[], integer[], text[], text[], text[]) is
+  'For workers: the fenced write of jobs'' states and history; raises ST001 unless the caller holds each job at its epoch.';
 
 create or replace function statek.release(_job uuid, _epoch bigint, _owner uuid) returns boolean
   language plpgsql volatile
   set search_path = pg_catalog, pg_temp as $$
 begin
   update statek.job_state js set owner = null, freed_at = statek.now()
-    where js.job_id = _job and js.epoch = _epoch and js.owner is not distinct from _owner and not js.rung;
+    where js.job_id = _job and js.epoch = _epoch and js.owner = _owner and not js.rung;
   return found;
 end $$;
