@@ -137,11 +137,12 @@ func (a *App) submitOnce(ctx context.Context, reqs []SubmitRequest, where string
 
 // insert writes the jobs. A few that compete for no key are run by a worker of this process, if there is one with room.
 func (a *App) insert(ctx context.Context, list []store.NewJob, first SubmitRequest, idem Idempotency) ([]Job, error) {
-	if idem.Key == "" && !slices.ContainsFunc(list, func(n store.NewJob) bool { return n.Key != "" }) {
+	key := store.Idempotency{Prefix: list[0].Spec.Prefix, Key: idem.Key, Request: idem.Request}
+	if store.Plain(list, key) {
 		return a.insertPlain(ctx, list)
 	}
 	existing := first.OnConflict == "existing"
-	ids, were, err := a.store.InsertJobs(ctx, list, existing, store.Idempotency{Prefix: list[0].Spec.Prefix, Key: idem.Key, Request: idem.Request})
+	ids, were, err := a.store.InsertJobs(ctx, list, existing, key)
 	switch {
 	case errors.Is(err, store.ErrKeyTaken):
 		return nil, &Error{Kind: KindConflict, Message: "an unfinished job has this business key", Err: err, Fields: []FieldError{{

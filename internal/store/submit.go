@@ -41,12 +41,17 @@ var (
 	ErrStale = errors.New("store: definitions have changed")
 )
 
+// Plain reports jobs that compete with nobody for a key: SubmitJobs inserts them.
+func Plain(list []NewJob, idem Idempotency) bool {
+	return idem.Key == "" && !slices.ContainsFunc(list, func(n NewJob) bool { return n.Key != "" })
+}
+
 // InsertJobs inserts all jobs and rings those that may run, in one transaction, and returns their ids. When
 // takeExisting is set a job whose key is taken is replaced by the existing one; otherwise that is
 // ErrKeyTaken. The second result tells which ids were there before.
 func (s *Store) InsertJobs(ctx context.Context, list []NewJob, takeExisting bool, idem Idempotency) ([]jobs.ID, []bool, error) {
 	ids, existing := make([]jobs.ID, len(list)), make([]bool, len(list))
-	if idem.Key == "" && !slices.ContainsFunc(list, func(n NewJob) bool { return n.Key != "" }) {
+	if Plain(list, idem) {
 		for i, n := range list {
 			ids[i] = n.ID
 		}

@@ -73,11 +73,8 @@ func (s *Session) LookAtWaits(ctx context.Context) (time.Duration, error) {
 	}
 	var groups []int64
 	if dirty {
-		err := s.do(ctx, Txn{Name: "drain"}, func() error {
-			groups = s.drain()
-			return nil
-		})
-		if err != nil {
+		var err error
+		if groups, err = s.drained(ctx); err != nil {
 			return 0, err
 		}
 	}
@@ -92,15 +89,20 @@ func (s *Session) LookAtWaits(ctx context.Context) (time.Duration, error) {
 
 // LookAtMarks implements engine.Chores.
 func (s *Session) LookAtMarks(ctx context.Context) (time.Duration, error) {
-	var groups []int64
-	err := s.do(ctx, Txn{Name: "drain"}, func() error {
-		groups = s.drain()
-		return nil
-	})
+	groups, err := s.drained(ctx)
 	if err != nil {
 		return 0, err
 	}
 	return s.evaluateAll(ctx, groups)
+}
+
+// drained drains in a transaction of its own.
+func (s *Session) drained(ctx context.Context) (groups []int64, err error) {
+	err = s.do(ctx, Txn{Name: "drain"}, func() error {
+		groups = s.drain()
+		return nil
+	})
+	return groups, err
 }
 
 func (s *Session) evaluateAll(ctx context.Context, groups []int64) (soon time.Duration, err error) {
