@@ -109,13 +109,13 @@ func (s *sleepers) wake(b *testing.B, cause string) (took time.Duration, peak in
 	began := time.Now()
 	s.sql(cause)
 	// Each look begins where the last one stopped, at the first that had not ended: a query that goes through all of them
-	// would be most of the load.
+	// would be most of the load, and so would asking the system for the worker's memory all the time.
 	for at := 0; at >= 0; {
 		peak = max(peak, family(b, s.worker.cmd.Process.Pid).rss)
 		at = query[int](s.world, `select coalesce((
 			select c.n from bench.crowd c
 			where c.n >= $1 and (select s.status from statek.job_state s where s.job_id = c.id) not in ('DONE', 'PAUSED') order by c.n limit 1), -1)
-			from pg_sleep(0.02)`, at)
+			from pg_sleep(0.1)`, at)
 	}
 	took = time.Since(began)
 	b.Logf("%s\n%s", cause, s.loudest())
