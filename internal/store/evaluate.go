@@ -236,17 +236,22 @@ func (l *look) recordOnce(ctx context.Context) error {
 	return l.end(ctx, b)
 }
 
-// queueRecord decides what follows from the look and appends its record.
-func (l *look) queueRecord(b *pgx.Batch) {
+// decide says what follows from the look, and when to look again without being told to.
+func (l *look) decide(now time.Time) (retry *time.Time) {
 	l.decision = temporal.After(l.eval)
-	if l.sweeping && !l.told {
-		l.caught = l.eval.Served
-	}
-	now := l.w.now()
-	var retry *time.Time
 	if l.decision.Retry > 0 {
 		at := now.Add(l.decision.Retry)
 		retry = &at
+	}
+	return retry
+}
+
+// queueRecord decides what follows from the look and appends its record.
+func (l *look) queueRecord(b *pgx.Batch) {
+	now := l.w.now()
+	retry := l.decide(now)
+	if l.sweeping && !l.told {
+		l.caught = l.eval.Served
 	}
 	g := l.group
 	b.Queue(db.WaitGroupRecord, retry, int32(l.decision.Attempts), string(l.decision.State), textOrNull(l.eval.Err), now,

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -89,7 +90,6 @@ type sharer struct {
 	waiter *head // whom it serves
 	alone  bool  // it is looked at alone
 	value  row
-	json   string
 }
 
 // lookTogether looks at groups; what cannot be done in common is taken back as a whole, and left.
@@ -104,7 +104,7 @@ func (w *Waits) lookTogether(ctx context.Context, ids []int64) (round Round, lef
 	t.conn, t.q = conn.Conn(), db.New(conn)
 	bounded, cancel := context.WithTimeout(ctx, togetherTimeout)
 	defer cancel()
-	for _, step := range []func(context.Context) error{func(ctx context.Context) error { return t.open(ctx, ids) }, t.ask, t.claim, t.render} {
+	for _, step := range []func(context.Context) error{func(ctx context.Context) error { return t.open(ctx, ids) }, t.ask, t.claim} {
 		if err := step(bounded); err != nil {
 			return Round{}, ids
 		}
@@ -161,11 +161,13 @@ func (g *sharer) asked() bool {
 	return g.group.Waiting && g.group.LastResult != string(temporal.Failed)
 }
 
-// ask asks all conditions, and locks the first waiter of each group.
+// ask asks all conditions, and locks the waiters.
 func (t *together) ask(ctx context.Context) error {
+	var asked []*sharer
+	var ids []int64
 	b := &pgconn.Batch{}
 	for _, g := range t.groups {
-		if !g.asked() {
+		if g.alone = g.group.Waiting && !g.asked(); g.alone || !g.group.Waiting {
 			continue
 		}
 		values, err := temporal.Bind(t.def.Condition, t.def.Params, g.group.Args, nil)
@@ -173,35 +175,26 @@ func (t *together) ask(ctx context.Context) error {
 			return err
 		}
 		asTool(b, t.def.Condition.SQL, values)
-		g.queueHeads(b, t.def, 2)
+		asked, ids = append(asked, g), append(ids, g.group.ID)
 	}
+	if len(asked) == 0 {
+		return nil
+	}
+	queueSingleHeads(b, ids)
 	results, err := t.results(ctx, b)
 	if err != nil {
 		return err
 	}
-	for _, g := range t.groups {
-		switch {
-		case !g.group.Waiting:
-			continue
-		case !g.asked():
-			g.alone = true
-			continue
-		}
+	heads, err := readSingleHeads(results[len(results)-1])
+	if err != nil {
+		return err
+	}
+	for i, g := range asked {
 		g.eval.Waiters = 1
-		condition, heads := results[1], results[3]
-		results = results[4:]
-		if !holds(condition) {
-			continue
+		if holds(results[3*i+1]) {
+			g.waiter = heads[g.group.ID]
+			g.alone = g.waiter == nil
 		}
-		list, err := readHeads(heads)
-		if err != nil {
-			return err
-		}
-		if len(list) != 1 || list[0].Heads != 1 || list[0].SetID != nil {
-			g.alone = true
-			continue
-		}
-		g.waiter = &list[0]
 	}
 	return nil
 }
@@ -261,43 +254,20 @@ func (t *together) results(ctx context.Context, b *pgconn.Batch) ([]*pgconn.Resu
 	return list, err
 }
 
-// render makes JSON of what was taken.
-func (t *together) render(ctx context.Context) error {
-	b := &pgx.Batch{}
-	for _, g := range t.groups {
-		if g.waiter != nil {
-			b.Queue("select statek.row_json($1, $2, $3)::text", g.value.names, g.value.types, g.value.texts).
-				QueryRow(func(row pgx.Row) error { return row.Scan(&g.json) })
-			t.w.failpoints.Group(failpoint.LookServed, g.group.Name, g.group.Args)
-		}
-	}
-	return t.conn.SendBatch(ctx, b).Close()
-}
-
 // close ends the waits, records what came of each look, leaves a check for what has to be looked at alone, and commits.
 func (t *together) close(ctx context.Context) error {
-	var ids, looked []int64
-	var values, evidence, kinds []string
 	b := &pgx.Batch{}
+	if err := t.queueSettle(b); err != nil {
+		return err
+	}
+	var looked []int64
 	for _, g := range t.groups {
 		looked = append(looked, g.group.ID)
-		if g.waiter != nil {
-			ids, values, kinds = append(ids, g.waiter.ID), append(values, g.json), append(kinds, "resolved")
-			evidence = append(evidence, string(g.evidence(t.def)))
-		}
-	}
-	if len(ids) > 0 {
-		b.Queue("select statek.settle_waits($1, $2, $3::text[]::json[], $4::text[]::json[])", ids, kinds, values, evidence)
-	} else {
-		b.Queue("set local synchronous_commit = off") // as in a look alone
-	}
-	for _, g := range t.groups {
 		if g.alone { // as if it had not been taken
 			b.Queue(db.WaitCheckAgain, g.group.ID, textOrNull(g.group.Touched), g.group.TouchedAt, g.group.Marks)
-			continue
 		}
-		g.queueRecord(b)
 	}
+	t.queueRecords(b)
 	committed := false
 	b.Queue("commit").Exec(func(pgconn.CommandTag) error {
 		committed = true
@@ -316,6 +286,53 @@ func (t *together) close(ctx context.Context) error {
 		return nil // what could not be read is asked for again
 	}
 	return err
+}
+
+// queueSettle appends what gives the waiters the rows that were taken for them.
+func (t *together) queueSettle(b *pgx.Batch) error {
+	var ids []int64
+	var all row
+	var kinds, evidence []string
+	for _, g := range t.groups {
+		if g.waiter == nil {
+			continue
+		}
+		t.w.failpoints.Group(failpoint.LookServed, g.group.Name, g.group.Args)
+		if len(ids) > 0 && !(slices.Equal(all.names, g.value.names) && slices.Equal(all.types, g.value.types)) {
+			return errAlone
+		}
+		all.names, all.types, all.texts = g.value.names, g.value.types, append(all.texts, g.value.texts...)
+		ids, kinds, evidence = append(ids, g.waiter.ID), append(kinds, "resolved"), append(evidence, string(g.evidence(t.def)))
+	}
+	if len(ids) == 0 {
+		b.Queue("set local synchronous_commit = off") // as in a look alone
+		return nil
+	}
+	b.Queue("select statek.settle_waits($1, $2, statek.rows_json($3, $4, $5), $6::text[]::json[])",
+		ids, kinds, all.names, all.types, all.texts, evidence)
+	return nil
+}
+
+// queueRecords appends the record of the looks.
+func (t *together) queueRecords(b *pgx.Batch) {
+	var ids, marks []int64
+	var states []string
+	var attempts []int32
+	var retries []*time.Time
+	var deps []*string
+	var touched []time.Time
+	now := t.w.now()
+	for _, g := range t.groups {
+		if g.alone {
+			continue
+		}
+		ids, marks, retries = append(ids, g.group.ID), append(marks, g.group.Marks), append(retries, g.decide(now))
+		states, attempts = append(states, string(g.decision.State)), append(attempts, int32(g.decision.Attempts))
+		deps, touched = append(deps, textOrNull(g.group.Touched)), append(touched, g.group.TouchedAt)
+	}
+	if len(ids) > 0 {
+		b.Queue("select statek.record_looks($1, $2, $3, $4, $5, $6, $7, $8)", ids, states, attempts, retries, marks, deps, touched, now)
+	}
 }
 
 // resultRow is a result's first row as statek.row_json takes it.

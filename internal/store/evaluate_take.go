@@ -155,3 +155,30 @@ func readHeads(res *pgconn.Result) ([]head, error) {
 	}
 	return list, nil
 }
+
+// queueSingleHeads appends what locks the waiters of groups that have one.
+func queueSingleHeads(b *pgconn.Batch, groups []int64) {
+	list := []byte{'{'}
+	for i, id := range groups {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = strconv.AppendInt(list, id, 10)
+	}
+	b.ExecParams("select group_id, id, job_id from statek.take_single_heads($1)", [][]byte{append(list, '}')}, nil, nil, nil)
+}
+
+// readSingleHeads reads its result, by group.
+func readSingleHeads(res *pgconn.Result) (map[int64]*head, error) {
+	heads := make(map[int64]*head, len(res.Rows))
+	for _, row := range res.Rows {
+		group, err1 := strconv.ParseInt(string(row[0]), 10, 64)
+		id, err2 := strconv.ParseInt(string(row[1]), 10, 64)
+		job, err3 := uuid.ParseBytes(row[2])
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return nil, err
+		}
+		heads[group] = &head{ID: id, JobID: job, Heads: 1}
+	}
+	return heads, nil
+}
