@@ -92,6 +92,42 @@ func TestRing(t *testing.T) {
 	}
 }
 
+// TestRingOfACrowd: few doorbells for all of its jobs, each once, and a notification unasked.
+func TestRingOfACrowd(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	listener, tx := connect(t, url), begin(t, url)
+	if _, err := listener.Exec(t.Context(), `listen "river.river_insert"`); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		jobs int
+		want string
+	}{{8, "default doorbell 8"}, {9, "crowd doorbells 2"}, {20, "crowd doorbells 3"}, {24, "crowd doorbells 3"}} {
+		do(t, tx, "delete from river.river_job")
+		do(t, tx, "create temporary table rung on commit drop as select gen_random_uuid() as id from generate_series(1, $1::integer)", c.jobs)
+		do(t, tx, "select statek.ring((select array_agg(id) || array_agg(id) || null::uuid from rung))")
+		if got := one[string](t, tx, "select string_agg(distinct queue || ' ' || kind, ',') || ' ' || count(*) from river.river_job"); got != c.want {
+			t.Errorf("%d jobs have %s, want %s", c.jobs, got, c.want)
+		}
+		same := one[bool](t, tx, `select array_agg(x.job::uuid order by x.job::uuid) = (select array_agg(id order by id) from rung)
+			from river.river_job d, lateral (select d.args ->> 'job_id' where d.kind = 'doorbell' union all select jsonb_array_elements_text(d.args -> 'job_ids')) x(job)`)
+		if !same {
+			t.Errorf("a crowd of %d: not each job is rung once", c.jobs)
+		}
+		do(t, tx, "drop table rung")
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	n, err := listener.WaitForNotification(ctx)
+	if err != nil || n.Payload != `{"queue":"crowd"}` {
+		t.Errorf("heard %v, %v", n, err)
+	}
+}
+
 // TestRingWaitsForNobody: a ring goes through while a commit holds the job's row, and changes nothing there.
 func TestRingWaitsForNobody(t *testing.T) {
 	t.Parallel()

@@ -58,7 +58,7 @@ func benchRiver(b *testing.B, url string) {
 	pool := pgtest.Pool(b, url)
 	meter := newMeter(b, pool)
 	done := make(chan struct{}, inFlight)
-	q, err := queue.New(pool, queue.Config{Worker: uuid.New()}, func(context.Context, uuid.UUID) { done <- struct{}{} })
+	q, err := queue.New(pool, queue.Config{Worker: uuid.New()}, queue.Answers{Job: func(context.Context, uuid.UUID) { done <- struct{}{} }})
 	if err != nil {
 		b.Fatal(err)
 	}

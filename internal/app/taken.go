@@ -43,13 +43,16 @@ func (t *taken) close() {
 	t.work = nil
 }
 
-// run begins a run, unless it is too late.
-func (t *taken) run(f func(ctx context.Context)) {
+// run begins a run; false: it is too late.
+func (t *taken) run(f func(ctx context.Context)) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if work := t.work; work != nil {
-		t.runs.Go(func() { f(work) })
+	work := t.work
+	if work == nil {
+		return false
 	}
+	t.runs.Go(func() { f(work) })
+	return true
 }
 
 // mayTake: a job that is woken runs soonest where it was woken, but one worker must not take what many could share.

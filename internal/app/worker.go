@@ -78,6 +78,9 @@ func NewWorker(a *App, cfg WorkerConfig) (*Worker, error) {
 	if cfg.Grace < 0 {
 		return nil, fmt.Errorf("app: expected Grace to be positive, got %s", cfg.Grace)
 	}
+	if cfg.MaxJobs == 0 {
+		cfg.MaxJobs = 1000
+	}
 	if cfg.Conns == 0 {
 		cfg.Conns = 16
 	}
@@ -213,6 +216,7 @@ type stay struct {
 	alive    context.Context
 	kill     context.CancelCauseFunc
 	taken    taken
+	room     chan struct{} // for MaxJobs
 }
 
 func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) (*stay, error) {
@@ -220,7 +224,7 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 	st := store.New(pool, bell{notifier, w.app.hub}, w.app.now)
 	st.Waits.Go = w.cfg.Temporals
 	st.Waits.Jitter = func() float64 { return float64(random()>>11) / (1 << 53) }
-	s := &stay{worker: w, id: id, pool: pool, notifier: notifier}
+	s := &stay{worker: w, id: id, pool: pool, notifier: notifier, room: make(chan struct{}, w.cfg.MaxJobs)}
 	s.alive, s.kill = context.WithCancelCause(context.WithoutCancel(ctx))
 	cfg := engine.Config{
 		Worker: id, Jobs: st, Library: library{st}, SQL: st, Objects: st, Waits: waits{st, s}, Machine: w.app.machine,
@@ -277,7 +281,7 @@ func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 	manner, _ := s.worker.app.reach.result()
 	q, err := queue.New(s.pool, queue.Config{
 		Worker: s.id, MaxJobs: s.worker.cfg.MaxJobs, Logger: s.worker.cfg.Logger, PollOnly: manner.pooled,
-	}, s.answer)
+	}, queue.Answers{Job: s.answer, Crowd: s.answerCrowd})
 	if err != nil {
 		close(wound)
 		return wound, err
@@ -324,13 +328,6 @@ func (s *stay) run(ctx context.Context) (<-chan struct{}, error) {
 		return wound, cause
 	}
 	return wound, err
-}
-
-// answer drives one job until it rests, the worker's grace is over, or the worker must give up.
-func (s *stay) answer(ctx context.Context, job uuid.UUID) {
-	s.worker.points.Job(failpoint.DoorbellTaken, job)
-	s.while(ctx, func(work context.Context) { s.engine.Advance(work, job) })
-	s.worker.points.Job(failpoint.DoorbellAnswered, job)
 }
 
 // while runs a job in a context that ends with the worker's life as well.

@@ -103,7 +103,7 @@ type Config struct {
 	// ToolSlots bounds the tool transactions open at once, below the pool's size. Default 8.
 	ToolSlots int
 	// Places bounds the runs that load, replay and compute at once: a crowd that wakes together must not be in memory
-	// together. Runs that wait for a tool or a model hold none. Default 32.
+	// together. Runs that wait for a tool or a model hold none. Default 64.
 	Places int
 	// Limits of every cell.
 	Limits jsvm.Limits
@@ -140,7 +140,7 @@ func New(cfg Config, stopping context.Context) *Engine {
 		cfg.ToolSlots = 8
 	}
 	if cfg.Places == 0 {
-		cfg.Places = 32
+		cfg.Places = 64
 	}
 	if cfg.Near == nil {
 		cfg.Near = func(time.Time) {}
@@ -161,8 +161,16 @@ func New(cfg Config, stopping context.Context) *Engine {
 // Advance answers a doorbell: it drives the job until it sleeps or ends, or does nothing when somebody has it.
 // It never fails: what goes wrong is logged, and the job is found again by the sweeper. While the worker stops
 // a job is claimed only to be handed over, because its doorbell has been taken out of the queue.
-func (e *Engine) Advance(ctx context.Context, job jobs.ID) {
-	e.answer(ctx, job, func(work context.Context, expel func()) *run { return e.take(work, job, expel) })
+func (e *Engine) Advance(ctx context.Context, job jobs.ID) { e.Begin(ctx, job, func() {}) }
+
+// Begin is Advance; held is called when the job needs its doorbell no more: it is this worker's, or has been found somebody else's.
+func (e *Engine) Begin(ctx context.Context, job jobs.ID, held func()) {
+	defer held() // at the latest
+	e.answer(ctx, job, func(work context.Context, expel func()) *run {
+		r := e.take(work, job, expel)
+		held()
+		return r
+	})
 }
 
 // Start runs a job that this worker has got and loaded already.

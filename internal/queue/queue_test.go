@@ -2,6 +2,9 @@ package queue_test
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,10 +26,15 @@ type running struct {
 func run(t *testing.T, pool *pgxpool.Pool, cfg queue.Config, grace time.Duration, answer func(context.Context, uuid.UUID)) *running {
 	t.Helper()
 	cfg.Worker = uuid.New()
-	q, err := queue.New(pool, cfg, answer)
+	q, err := queue.New(pool, cfg, queue.Answers{Job: answer})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return start(t, pool, q, grace)
+}
+
+func start(t *testing.T, pool *pgxpool.Pool, q *queue.Queue, grace time.Duration) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{t: t, pool: pool, stop: cancel, stopped: make(chan error, 1)}
 	go func() { r.stopped <- q.Run(ctx, grace); close(r.stopped) }()
@@ -141,6 +149,83 @@ func TestMaxJobsAreAnsweredAtOnce(t *testing.T) {
 	close(leave)
 	next(t, "the third", entered)
 	next(t, "the fourth", entered)
+}
+
+// TestCrowdIsShared: a worker takes as much of a crowd as it has slots for, and leaves the rest to others. Every job is
+// answered once.
+func TestCrowdIsShared(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.DB(t)
+	crowd := make([]uuid.UUID, 16*8)
+	for i := range crowd {
+		crowd[i] = uuid.New()
+	}
+	answered := make(chan uuid.UUID, len(crowd)+1)
+	open := make(chan struct{})
+	var entered [2]chan int
+	for i := range entered {
+		entered[i] = make(chan int, 16)
+		q, err := queue.New(pool, queue.Config{Worker: uuid.New(), Poll: time.Hour}, queue.Answers{
+			Job: func(_ context.Context, job uuid.UUID) { answered <- job },
+			Crowd: func(_ context.Context, jobs []uuid.UUID) {
+				entered[i] <- len(jobs)
+				<-open
+				for _, job := range jobs {
+					answered <- job
+				}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start(t, pool, q, time.Minute)
+	}
+	opened := sync.OnceFunc(func() { close(open) })
+	t.Cleanup(opened)
+	alone := uuid.New()
+	for i := range entered {
+		ring(t, pool, crowd[i*64:i*64+64]...)
+	}
+	for i := range entered {
+		for range 8 {
+			if n := next(t, "a doorbell of the crowd", entered[i]); n != 8 {
+				t.Errorf("worker %d was rung for %d jobs, want 8", i, n)
+			}
+		}
+	}
+	ring(t, pool, alone) // the crowd is not in its way
+	if got := next(t, "a doorbell of its own", answered); got != alone {
+		t.Errorf("answered %s, want %s", got, alone)
+	}
+	opened()
+	left := map[uuid.UUID]bool{}
+	for _, job := range crowd {
+		left[job] = true
+	}
+	for range crowd {
+		job := next(t, "an answer", answered)
+		if !left[job] {
+			t.Errorf("%s is answered twice", job)
+		}
+		delete(left, job)
+	}
+	until(t, pool, "select count(*) = 17 from river.river_job where state = 'completed'")
+}
+
+// TestCrowdWithoutAnswerOfItsOwn: each of its jobs is answered like any other.
+func TestCrowdWithoutAnswerOfItsOwn(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.DB(t)
+	answered := make(chan uuid.UUID, 20)
+	run(t, pool, queue.Config{PollOnly: true, Poll: 50 * time.Millisecond}, time.Second, func(_ context.Context, job uuid.UUID) { answered <- job })
+	left := map[uuid.UUID]bool{}
+	for range 20 {
+		left[uuid.New()] = true
+	}
+	ring(t, pool, slices.Collect(maps.Keys(left))...)
+	for len(left) > 0 {
+		delete(left, next(t, "an answer", answered))
+	}
 }
 
 // TestRunStopsWithGrace: what was taken may finish; what does not is cancelled, and waited for.

@@ -140,8 +140,10 @@ func (w *contractWorld) Age(ctx context.Context, job jobs.ID) error {
 }
 
 func (w *contractWorld) TakeRings(ctx context.Context) ([]jobs.ID, error) {
-	rows, err := w.pool.Query(ctx, `with taken as (delete from river.river_job where state = 'available' returning id, args)
-		select (args ->> 'job_id')::uuid from taken order by id`)
+	rows, err := w.pool.Query(ctx, `with taken as (delete from river.river_job where state = 'available' returning id, kind, args)
+		select x.job::uuid from taken t, lateral (
+			select t.args ->> 'job_id' where t.kind = 'doorbell' union all select jsonb_array_elements_text(t.args -> 'job_ids')) x(job)
+		order by t.id`)
 	if err != nil {
 		return nil, err
 	}

@@ -106,6 +106,7 @@ func (w *Waits) lookTogether(ctx context.Context, ids []int64) (round Round, lef
 	defer cancel()
 	for _, step := range []func(context.Context) error{func(ctx context.Context) error { return t.open(ctx, ids) }, t.ask, t.claim} {
 		if err := step(bounded); err != nil {
+			unprepare(ctx, t.conn)
 			return Round{}, ids
 		}
 	}
@@ -163,6 +164,10 @@ func (g *sharer) asked() bool {
 
 // ask asks all conditions, and locks the waiters.
 func (t *together) ask(ctx context.Context) error {
+	name, err := prepare(ctx, t.conn, t.def.Condition)
+	if err != nil {
+		return err
+	}
 	var asked []*sharer
 	var ids []int64
 	b := &pgconn.Batch{}
@@ -174,7 +179,7 @@ func (t *together) ask(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		asTool(b, t.def.Condition.SQL, values)
+		asTool(b, name, t.def.Condition.SQL, values)
 		asked, ids = append(asked, g), append(ids, g.group.ID)
 	}
 	if len(asked) == 0 {
@@ -201,6 +206,10 @@ func (t *together) ask(ctx context.Context) error {
 
 // claim runs the complement for each waiter. Who gets nothing is left: others may hold what it would take.
 func (t *together) claim(ctx context.Context) error {
+	name, err := prepare(ctx, t.conn, t.def.Complement)
+	if err != nil {
+		return err
+	}
 	b := &pgconn.Batch{}
 	for _, g := range t.groups {
 		if g.waiter == nil {
@@ -211,7 +220,7 @@ func (t *together) claim(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		asTool(b, t.def.Complement.SQL, values)
+		asTool(b, name, t.def.Complement.SQL, values)
 	}
 	results, err := t.results(ctx, b)
 	if err != nil {
@@ -235,13 +244,6 @@ func (t *together) claim(ctx context.Context) error {
 		g.value = resultRow(res)
 	}
 	return nil
-}
-
-// asTool appends a statement of a temporal, in three.
-func asTool(b *pgconn.Batch, sql string, values [][]byte) {
-	b.ExecParams("set local role statek_tool", nil, nil, nil, nil)
-	b.ExecParams(sql, values, nil, nil, nil)
-	b.ExecParams("reset role", nil, nil, nil, nil)
 }
 
 // results runs statements of a temporal. One that has ended the transaction, or fails, is looked at alone.

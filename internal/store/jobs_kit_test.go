@@ -140,7 +140,9 @@ func (k *jobsKit) silence() {
 // doorbells lists the jobs that have been rung.
 func (k *jobsKit) doorbells() []string {
 	k.Helper()
-	rows, err := k.pool.Query(k.ctx, "select args ->> 'job_id' from river.river_job where state = 'available' order by id")
+	rows, err := k.pool.Query(k.ctx, `select x.job from river.river_job d, lateral (
+		select d.args ->> 'job_id' where d.kind = 'doorbell' union all select jsonb_array_elements_text(d.args -> 'job_ids')) x(job)
+		where d.state = 'available' order by d.id`)
 	k.must(err)
 	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	k.must(err)

@@ -155,8 +155,8 @@ func TestLargeBatch(t *testing.T) {
 	_, _, err := k.insert(false, store.Idempotency{}, list...)
 	k.must(err)
 	got := k.text(`select format('%s %s %s %s %s', (select count(*) from statek.jobs), (select count(*) from statek.job_state where wake_at is not null),
-		(select count(*) from statek.history), (select count(*) from statek.variables), (select count(distinct args) from river.river_job))`)
+		(select count(*) from statek.history), (select count(*) from statek.variables), (select count(distinct job) from river.river_job, jsonb_array_elements_text(args -> 'job_ids') as job))`)
 	if got != "2000 1000 2000 2000 1000" {
-		t.Errorf("jobs, timers, history, variables, doorbells = %s, want 2000 1000 2000 2000 1000", got)
+		t.Errorf("jobs, timers, history, variables, rung = %s, want 2000 1000 2000 2000 1000", got)
 	}
 }

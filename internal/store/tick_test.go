@@ -94,8 +94,8 @@ func TestStrayJobsOfABacklogAreNotRungAgain(t *testing.T) {
 	for _, step := range []struct {
 		queue, age string
 		want       int
-	}{{"application", "1 day", 1}, {"default", "30 seconds", 1}, {"default", "2 minutes", 0}} {
-		k.exec("delete from river.river_job where queue = 'default'")
+	}{{"application", "1 day", 1}, {"default", "30 seconds", 1}, {"default", "2 minutes", 0}, {"crowd", "30 seconds", 1}, {"crowd", "2 minutes", 0}} {
+		k.exec("delete from river.river_job where queue <> 'application'")
 		k.exec(`insert into river.river_job (kind, args, queue, max_attempts, created_at, scheduled_at)
 			values ('doorbell', '{}', $1, 25, now() - $2::interval, now() - $2::interval)`, step.queue, step.age)
 		if n, err := k.store.RingStray(k.ctx, 10); err != nil || n != step.want {

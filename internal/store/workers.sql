@@ -55,8 +55,10 @@ where state = 'running'
 -- name: JobsStray :one
 with horizon as (
   select least(clock_timestamp() - interval '5 seconds',
-    -- the head of the queue, in the order of River's fetch index
+    -- the heads of our queues, in the order of River's fetch index
     (select scheduled_at - interval '5 seconds' from river.river_job where state = 'available' and queue = 'default'
+     order by priority, scheduled_at, id limit 1),
+    (select scheduled_at - interval '5 seconds' from river.river_job where state = 'available' and queue = 'crowd'
      order by priority, scheduled_at, id limit 1)) as at
 ), page as materialized (
 select m.id, m.job_id, m.kind, m.created_at from statek.mailbox m where m.id > sqlc.arg(after)::bigint order by m.id limit sqlc.arg(max_mail)::integer

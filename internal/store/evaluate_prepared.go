@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"statek/internal/sqldef"
+)
+
+// mostPrepared bounds what one connection keeps for temporals.
+const mostPrepared = 50
+
+// prepared are the statements of temporals that a connection keeps: a crowd asks the same again and again, and reading and
+// planning SQL takes longer than running it.
+type prepared map[string]bool
+
+const preparedKey = "statek.prepared"
+
+// prepare sees to it that the connection keeps a statement, and returns its name; empty: it does not. It is read with the rights of a
+// tool, since names are looked up then. Through a pooler nothing can be kept.
+func prepare(ctx context.Context, conn *pgx.Conn, st sqldef.Statement) (name string, _ error) {
+	if conn.Config().DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
+		return "", nil
+	}
+	pc := conn.PgConn()
+	kept, _ := pc.CustomData()[preparedKey].(prepared)
+	if kept == nil {
+		kept = prepared{}
+		pc.CustomData()[preparedKey] = kept
+	}
+	sum := sha256.Sum256([]byte(st.SQL))
+	name = "temporal_" + hex.EncodeToString(sum[:16])
+	if kept[name] {
+		return name, nil
+	}
+	if len(kept) >= mostPrepared {
+		return "", nil
+	}
+	if _, err := pc.Exec(ctx, "set local role statek_tool").ReadAll(); err != nil {
+		return "", err
+	}
+	if _, err := pc.Prepare(ctx, name, st.SQL, nil); err != nil {
+		return "", err
+	}
+	kept[name] = true
+	_, err := pc.Exec(ctx, "reset role").ReadAll()
+	return name, err
+}
+
+// unprepare gives up what the connection keeps: one of the statements has failed, perhaps because a table has other columns by now.
+func unprepare(ctx context.Context, conn *pgx.Conn) {
+	pc := conn.PgConn()
+	kept, _ := pc.CustomData()[preparedKey].(prepared)
+	for name := range kept {
+		if pc.Deallocate(ctx, name) == nil {
+			delete(kept, name)
+		}
+	}
+}
+
+// asTool appends a statement of a temporal, in three. name is what prepare has answered.
+func asTool(b *pgconn.Batch, name, sql string, values [][]byte) {
+	b.ExecParams("set local role statek_tool", nil, nil, nil, nil)
+	if name != "" {
+		b.ExecPrepared(name, values, nil, nil)
+	} else {
+		b.ExecParams(sql, values, nil, nil, nil)
+	}
+	b.ExecParams("reset role", nil, nil, nil, nil)
+}
