@@ -170,7 +170,7 @@ func (t *together) ask(ctx context.Context) error {
 	}
 	var asked []*sharer
 	var ids []int64
-	b := &pgconn.Batch{}
+	var lists [][][]byte
 	for _, g := range t.groups {
 		if g.alone = g.group.Waiting && !g.asked(); g.alone || !g.group.Waiting {
 			continue
@@ -179,12 +179,13 @@ func (t *together) ask(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		asTool(b, name, t.def.Condition.SQL, values)
-		asked, ids = append(asked, g), append(ids, g.group.ID)
+		asked, ids, lists = append(asked, g), append(ids, g.group.ID), append(lists, values)
 	}
 	if len(asked) == 0 {
 		return nil
 	}
+	b := &pgconn.Batch{}
+	asTool(b, name, t.def.Condition.SQL, lists)
 	queueSingleHeads(b, ids)
 	results, err := t.results(ctx, b)
 	if err != nil {
@@ -196,7 +197,7 @@ func (t *together) ask(ctx context.Context) error {
 	}
 	for i, g := range asked {
 		g.eval.Waiters = 1
-		if holds(results[3*i+1]) {
+		if holds(results[1+i]) {
 			g.waiter = heads[g.group.ID]
 			g.alone = g.waiter == nil
 		}
@@ -210,7 +211,7 @@ func (t *together) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b := &pgconn.Batch{}
+	var lists [][][]byte
 	for _, g := range t.groups {
 		if g.waiter == nil {
 			continue
@@ -220,18 +221,24 @@ func (t *together) claim(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		asTool(b, name, t.def.Complement.SQL, values)
+		lists = append(lists, values)
 	}
+	if len(lists) == 0 {
+		return nil
+	}
+	b := &pgconn.Batch{}
+	asTool(b, name, t.def.Complement.SQL, lists)
 	results, err := t.results(ctx, b)
 	if err != nil {
 		return err
 	}
+	results = results[1:]
 	for _, g := range t.groups {
 		if g.waiter == nil {
 			continue
 		}
-		res := results[1]
-		results = results[3:]
+		res := results[0]
+		results = results[1:]
 		switch {
 		case len(res.Rows) > 1, len(res.Rows) == 0 && res.CommandTag.RowsAffected() > 0:
 			return errAlone // a fault, which is told when it is looked at alone

@@ -62,13 +62,16 @@ func unprepare(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
-// asTool appends a statement of a temporal, in three. name is what prepare has answered.
-func asTool(b *pgconn.Batch, name, sql string, values [][]byte) {
+// asTool appends one statement of a temporal, with several lists of values. The role is set once: whoever wrote one has written all.
+// name is what prepare has answered.
+func asTool(b *pgconn.Batch, name, sql string, lists [][][]byte) {
 	b.ExecParams("set local role statek_tool", nil, nil, nil, nil)
-	if name != "" {
-		b.ExecPrepared(name, values, nil, nil)
-	} else {
-		b.ExecParams(sql, values, nil, nil, nil)
+	for _, values := range lists {
+		if name != "" {
+			b.ExecPrepared(name, values, nil, nil)
+		} else {
+			b.ExecParams(sql, values, nil, nil, nil)
+		}
 	}
 	b.ExecParams("reset role", nil, nil, nil, nil)
 }
