@@ -38,8 +38,8 @@ const (
 	crowdSlots = 8
 	// crowdCooldown lets several slots become free before the next fetch.
 	crowdCooldown = 25 * time.Millisecond
-	// crowdPoll is how often to look for crowds without a notification, at least.
-	crowdPoll = 2 * time.Second
+	// crowdPoll is how often to look for crowds without a notification, at least: what an idle worker asks adds up.
+	crowdPoll = 10 * time.Second
 )
 
 // Answers are what is done about doorbells. Their contexts end when Stop's grace is over.
