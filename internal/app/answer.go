@@ -2,16 +2,22 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
 	"statek/internal/failpoint"
+	"statek/internal/store"
 )
+
+// roomWithin is how long a doorbell waits for room here. Then others may have it: one of them may have room.
+const roomWithin = time.Second
 
 // answer drives one job until it rests, the worker's grace is over, or the worker must give up.
 func (s *stay) answer(ctx context.Context, job uuid.UUID) {
-	if s.enter(ctx) {
+	if s.enter(ctx, []uuid.UUID{job}) {
 		defer s.leave()
 		s.begin(ctx, job, func() {})
 	}
@@ -22,8 +28,8 @@ func (s *stay) answer(ctx context.Context, job uuid.UUID) {
 func (s *stay) answerCrowd(ctx context.Context, list []uuid.UUID) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	for _, job := range list {
-		if !s.enter(ctx) {
+	for i, job := range list {
+		if !s.enter(ctx, list[i:]) {
 			return
 		}
 		all.Add(1)
@@ -48,14 +54,26 @@ func (s *stay) begin(ctx context.Context, job uuid.UUID, held func()) {
 	s.worker.points.Job(failpoint.DoorbellAnswered, job)
 }
 
-// enter waits for room for one more job, which leave gives back; false: there was none until ctx has ended.
-func (s *stay) enter(ctx context.Context) bool {
+// enter waits for room for the first of the jobs, which leave gives back; false: there is none, and the jobs have been rung for others.
+func (s *stay) enter(ctx context.Context, list []uuid.UUID) bool {
+	select {
+	case s.room <- struct{}{}:
+		return true
+	default:
+	}
+	patience := time.NewTimer(roomWithin)
+	defer patience.Stop()
 	select {
 	case s.room <- struct{}{}:
 		return true
 	case <-ctx.Done():
-		return false
+	case <-patience.C:
 	}
+	// When this fails, or the worker dies before, they are found as jobs that lost their doorbell.
+	if err := s.ring(ctx, list); err != nil && !store.Unavailable(err) && ctx.Err() == nil {
+		s.worker.cfg.Logger.ErrorContext(ctx, "ringing jobs for others failed", slog.String("err", err.Error()))
+	}
+	return false
 }
 
 func (s *stay) leave() { <-s.room }

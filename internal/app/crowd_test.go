@@ -64,6 +64,26 @@ func TestCrowdKeepsToMaxJobs(t *testing.T) {
 	}
 }
 
+// TestCrowdGoesWhereThereIsRoom: a worker that is full does not keep doorbells from one that is not.
+func TestCrowdGoesWhereThereIsRoom(t *testing.T) {
+	t.Parallel()
+	k, c, list := crowdKit(t, 20)
+	k.work(c.tool, func(w *app.WorkerConfig) { w.MaxJobs = 3 })
+	for c.inside("a") != 3 {
+		k.exec("select pg_sleep(0.005)")
+	}
+	single := k.put("a", "/", 0, "a")
+	k.is("select exists (select from river.river_job where kind = 'doorbells' and state = 'running')") // what the first has fetched and cannot do
+	k.work(c.tool)
+	for c.inside("a") != len(list) {
+		k.exec("select pg_sleep(0.005)")
+	}
+	k.until(single, "SUSPENDED")
+	close(c.open)
+	k.exec("select statek.emit('/', 'go')")
+	k.allEnd()
+}
+
 // TestCrowdOfAWorkerThatLeaves: what it has of a crowd it hands over, what it has not begun is found by others.
 func TestCrowdOfAWorkerThatLeaves(t *testing.T) {
 	t.Parallel()

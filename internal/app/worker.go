@@ -217,6 +217,7 @@ type stay struct {
 	kill     context.CancelCauseFunc
 	taken    taken
 	room     chan struct{} // for MaxJobs
+	ring     func(ctx context.Context, list []uuid.UUID) error
 }
 
 func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) (*stay, error) {
@@ -224,7 +225,7 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 	st := store.New(pool, bell{notifier, w.app.hub}, w.app.now)
 	st.Waits.Go = w.cfg.Temporals
 	st.Waits.Jitter = func() float64 { return float64(random()>>11) / (1 << 53) }
-	s := &stay{worker: w, id: id, pool: pool, notifier: notifier, room: make(chan struct{}, w.cfg.MaxJobs)}
+	s := &stay{worker: w, id: id, pool: pool, notifier: notifier, room: make(chan struct{}, w.cfg.MaxJobs), ring: st.Ring}
 	s.alive, s.kill = context.WithCancelCause(context.WithoutCancel(ctx))
 	cfg := engine.Config{
 		Worker: id, Jobs: st, Library: library{st}, SQL: st, Objects: st, Waits: waits{st, s}, Machine: w.app.machine,
