@@ -277,6 +277,8 @@ func (t *together) close(ctx context.Context) error {
 		}
 	}
 	t.queueRecords(b)
+	// The bound was for the temporal: a commit that notifies waits for those of others.
+	b.Queue("set local lock_timeout to default")
 	committed := false
 	b.Queue("commit").Exec(func(pgconn.CommandTag) error {
 		committed = true
