@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"statek/internal/jobs"
 	"statek/internal/store"
 )
 
@@ -44,12 +43,14 @@ func (t *taken) close() {
 }
 
 // run begins a run, unless it is too late.
-func (t *taken) run(f func(ctx context.Context)) {
+func (t *taken) run(f func(ctx context.Context)) (begun bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if work := t.work; work != nil {
+	work := t.work
+	if work != nil {
 		t.runs.Go(func() { f(work) })
 	}
+	return work != nil
 }
 
 // mayTake: a job that is woken runs soonest where it was woken, but one worker must not take what many could share.
@@ -61,15 +62,6 @@ func (s *stay) took(list []store.Taken) {
 	for _, t := range list {
 		s.taken.run(func(ctx context.Context) {
 			s.while(ctx, func(work context.Context) { s.engine.Taken(work, t.Job, t.Record) })
-		})
-	}
-}
-
-// start runs jobs that were taken when they were submitted.
-func (s *stay) start(list []jobs.Record) {
-	for _, rec := range list {
-		s.taken.run(func(ctx context.Context) {
-			s.while(ctx, func(work context.Context) { s.engine.Start(work, rec) })
 		})
 	}
 }

@@ -213,6 +213,7 @@ type stay struct {
 	alive    context.Context
 	kill     context.CancelCauseFunc
 	taken    taken
+	given    given
 }
 
 func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) (*stay, error) {
