@@ -182,7 +182,7 @@ func (s *storm) check() {
 		"tasks are not noted once, by the job that took them": `select from app.tasks t left join app.ledger l on l.note = t.id::text
 			group by t.id having count(l.id) <> 1 or bool_or(l.job_id <> t.taken_by)`,
 		"tasks are not in the result of the job that took them, once": `select from app.tasks t
-			left join (select j.id as job_id, v as task from statek.jobs j, json_array_elements_text(j.result) v) r on r.task = t.id::text
+			left join (select j.job_id, v as task from statek.job_state j, json_array_elements_text(j.result) v) r on r.task = t.id::text
 			group by t.id having count(r.task) <> 1 or bool_or(r.job_id <> t.taken_by)`,
 		"tasks are not in the history of the job that took them, once": `select from app.tasks t
 			left join statek.history h on h.kind = 'call_settled' and h.payload ->> 'name' = 'pickNextTask' and (h.payload -> 'value' ->> 'id')::bigint = t.id

@@ -33,7 +33,7 @@ func TestKill9WhileWaitsCompete(t *testing.T) {
 	for _, id := range ids {
 		w.reach(id, "finished", 1)
 	}
-	if n := query[int](w, "select count(*) from app.tasks t join statek.jobs j on j.id = t.taken_by and j.result::text = t.id::text"); n != rounds*perRound {
+	if n := query[int](w, "select count(*) from app.tasks t join statek.job_state j on j.job_id = t.taken_by and j.result::text = t.id::text"); n != rounds*perRound {
 		t.Errorf("%d tasks belong to a job that ended with them, want %d", n, rounds*perRound)
 	}
 	if n := query[int](w, "select (select count(*) from statek.waits) + (select count(*) from statek.wait_sets) + (select count(*) from statek.mailbox)"); n != 0 {

@@ -74,7 +74,7 @@ func (r *riot) checkPayments() {
 				paid += n
 			}
 		}
-		if got, want := query[string](r.world, "select result::text from statek.jobs where id = $1", job), fmt.Sprintf(`{"moved":%d,"paid":%d}`, moved, paid); got != want {
+		if got, want := query[string](r.world, "select result::text from statek.job_state where job_id = $1", job), fmt.Sprintf(`{"moved":%d,"paid":%d}`, moved, paid); got != want {
 			r.dump(job)
 			r.t.Errorf("job %s ends with %s, its history says %s", job, got, want)
 		}

@@ -122,7 +122,7 @@ func (s *sleepers) wake(b *testing.B, cause string) (took time.Duration, peak in
 	for i := range 3 {
 		s.ended(query[uuid.UUID](s.world, "select id from bench.crowd order by n offset $1::integer * 10 limit 1", i), "1")
 	}
-	if n := query[int](s.world, "select count(*) from bench.crowd c join statek.jobs j on j.id = c.id where j.result::text is distinct from '1'"); n > 0 {
+	if n := query[int](s.world, "select count(*) from bench.crowd c join statek.job_state j on j.job_id = c.id where j.result::text is distinct from '1'"); n > 0 {
 		b.Fatalf("%d of the crowd did not end with 1", n)
 	}
 	return took, peak

@@ -265,8 +265,8 @@ func TestClaimsTogether(t *testing.T) {
 	}
 }
 
-const commit = `select (statek.commit_jobs($3, array[$1::uuid], array[$2::bigint], array[$4::text], array[$5::integer], array[$6::text],
-	array[$7::text], array[$8::text], array['sleep'], array['sleeps'], array[$9::timestamptz], array[false], array[null::text], array['broken'],
+const commit = `select (statek.commit_jobs($3, array[$1::uuid], array[$2::bigint], array[$4::text], array[$5::integer], array[($8::json ->> 'seq')::bigint], array[$6::text],
+	array[$7::text], array[$8::text], array['sleep'], array['sleeps'], array[$9::timestamptz], array[null::text], array['broken'],
 	(array[1, 1, 1])[1:$5], (array[1, 2, 3])[1:$5], (array['console', 'console', 'console'])[1:$5], (array[1, 1, 1])[1:$5], (array[0, 0, 0])[1:$5],
 	(array[now(), now(), now()])[1:$5], (array['{"lines":["a"]}', '{}', '{}'])[1:$5], '{}', '{}', '{}', '{}', '{}', '{}', '{}'))[1]`
 
@@ -298,7 +298,7 @@ func TestCommitJobs(t *testing.T) {
 	if !one[bool](t, tx, commit, job, 1, worker, "release", 0, "DONE", "failed", end, nil) {
 		t.Error("the job was not released")
 	}
-	if got := one[string](t, tx, "select error from statek.jobs where id = $1 and finished_at is not null", job); got != "broken" {
+	if got := one[string](t, tx, "select error from statek.job_state where job_id = $1 and finished_at is not null", job); got != "broken" {
 		t.Errorf("got error %q", got)
 	}
 	for name, args := range map[string][]any{

@@ -105,11 +105,11 @@ func TestDoctorShowsWhatRetentionLeft(t *testing.T) {
 	stop := k.work()
 	k.ended(k.submit("m", nil).ID)
 	stop()
-	k.exec("update statek.jobs set finished_at = finished_at - interval '40 days'")
+	k.exec("update statek.job_state set finished_at = finished_at - interval '40 days'")
 	k.exec(`with moved as (select id, statek.uuid_at(statek.now() - interval '40 days') as old from statek.jobs),
-		copied as (insert into statek.jobs (id, prefix, agent_id, role, agent_version, spec, created_at, finished_at)
-			select m.old, j.prefix, j.agent_id, j.role, j.agent_version, j.spec, j.created_at, j.finished_at from statek.jobs j join moved m using (id))
-		insert into statek.job_state (job_id, status, outcome, core, seq) select m.old, s.status, s.outcome, s.core, s.seq from statek.job_state s join moved m on m.id = s.job_id`)
+		copied as (insert into statek.jobs (id, prefix, agent_id, role, agent_version, spec, created_at)
+			select m.old, j.prefix, j.agent_id, j.role, j.agent_version, j.spec, j.created_at from statek.jobs j join moved m using (id))
+		insert into statek.job_state (job_id, status, outcome, core, seq, finished_at) select m.old, s.status, s.outcome, s.core, s.seq, s.finished_at from statek.job_state s join moved m on m.id = s.job_id`)
 	got := k.doctor(false)
 	if got.Retention.Due != 1 || got.Retention.AtLeast || got.Retention.DueSince == nil {
 		t.Errorf("retention = %+v, want one job due", got.Retention)

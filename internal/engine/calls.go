@@ -277,7 +277,16 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault)
 		d.job, d.buffer.Entries = job, d.buffer.Entries[:entries]
 		d.log, d.ready = d.log[:log], d.ready[:ready]
 	}
-	return d.takeLocked(), ended, nil
+	c := d.takeLocked()
+	c.Trailing = d.trails(c)
+	return c, ended, nil
+}
+
+// trails reports a commit that need not write the state: this run has, with the open cell in it, and soon will again. What
+// leaves the process is another matter: that a job has asked for it is in its state while it is under way.
+func (r *run) trails(c jobs.Commit) bool {
+	return r.row == c.State.Status && jobs.Trails(c.Entries) &&
+		len(c.Mail)+len(c.Waits)+len(c.Sets)+len(c.Withdraw)+len(c.Variables)+len(c.Usage) == 0
 }
 
 // cancelled is the end of a call whose cell is over, or whose run is.

@@ -33,6 +33,7 @@ type run struct {
 	mu     turn
 	job    jobs.Job
 	buffer jobs.Commit        // applied, not committed
+	row    jobs.Status        // of the state that this run has last written; none before
 	log    []jobs.Entry       // the open cell, recorded and buffered
 	ready  []jobs.CallSettled // settled, not delivered to the VM
 	pocket map[int64]bool     // mail that is in the buffer
@@ -176,7 +177,6 @@ func (r *run) applyLocked(ev jobs.Event) ([]jobs.Effect, error) {
 	if settled, ok := ev.(jobs.CallSettled); ok {
 		ev = settled.AsRecorded()
 	}
-	wasDone := r.job.Status == jobs.Done
 	job, effects, err := jobs.Step(r.job, ev, now)
 	if err != nil {
 		return nil, fmt.Errorf("engine: job %s: %w", r.rec.Job, err)
@@ -188,7 +188,6 @@ func (r *run) applyLocked(ev jobs.Event) ([]jobs.Effect, error) {
 	e := jobs.Entry{Seq: job.Seq, At: now, Event: ev}
 	e.Cell, e.Call = jobs.Place(ev, cell)
 	r.buffer.Entries = append(r.buffer.Entries, e)
-	r.buffer.Reopened = r.buffer.Reopened || wasDone && job.Status != jobs.Done
 	r.follow(e, cell)
 	for _, eff := range effects {
 		if lost, ok := eff.(jobs.Withdraw); ok {
@@ -322,7 +321,7 @@ func (r *run) emptied() {
 		}
 	}
 	r.untried = append(r.untried, r.buffer.Waits...)
-	r.buffer = jobs.Commit{}
+	r.buffer, r.row = jobs.Commit{}, r.job.Status
 	clear(r.pocket)
 }
 

@@ -38,8 +38,8 @@ type Commit struct {
 	Mail []int64
 	// Usage is what a model reply of this commit cost.
 	Usage []Usage
-	// Reopened: the job was DONE before this commit.
-	Reopened bool
+	// Trailing: what is cached of the state stays behind its history, which is folded when somebody else takes the job. See Trails.
+	Trailing bool
 	// Release gives the job up if nobody has rung since; HandOver gives it up and rings it.
 	Release, HandOver bool
 }
@@ -77,7 +77,9 @@ type Record struct {
 	// Previous is the owner it was taken from; the zero UUID when it was free.
 	Previous uuid.UUID
 	State    Job
-	Spec     Spec
+	// Seq is the last row of its history.
+	Seq  int64
+	Spec Spec
 	// Limited: it has seats under limits of its agent or prefix, which have to be vacated when it is let go.
 	Limited bool
 	// Generation counts changes of tools and temporals, for caches.

@@ -8,15 +8,14 @@ from generate_series(1, %[1]d) n;
 
 insert into statek.agents (prefix, role, version, hash, definition) values ('/plenty', 'plenty', 1, '', '{}');
 
-insert into statek.jobs (id, prefix, agent_id, role, agent_version, source, tags, spec, created_at, finished_at, result)
-select p.id, '/plenty/t' || p.n %% 50, a.id, 'plenty', 1, 's' || p.n %% 7, case when p.n %% 10 = 0 then array['tag' || p.n %% 100] else '{}' end, '{}', p.at,
-  case when p.fate < 3 then p.at + interval '1 minute' end, case when p.fate < 3 then '1'::json end
+insert into statek.jobs (id, prefix, agent_id, role, agent_version, source, tags, spec, created_at)
+select p.id, '/plenty/t' || p.n %% 50, a.id, 'plenty', 1, 's' || p.n %% 7, case when p.n %% 10 = 0 then array['tag' || p.n %% 100] else '{}' end, '{}', p.at
 from public.plenty p, statek.agents a where a.role = 'plenty' order by p.id;
 
-insert into statek.job_state (job_id, status, outcome, core, seq, changed_at, blocked_on, wake_at)
+insert into statek.job_state (job_id, status, outcome, core, seq, changed_at, blocked_on, wake_at, finished_at, result)
 select p.id, case when p.fate < 3 then 'DONE' when p.n %% 1000 = 4 then 'PAUSED' else 'SUSPENDED' end,
   case when p.fate < 2 then 'succeeded' when p.fate = 2 then 'failed' end, '{"seq":20}', 20, p.at, case when p.fate > 2 then 'event' end,
-  case when p.n %% 1000 = 4 then statek.now() + interval '1 day' end
+  case when p.n %% 1000 = 4 then statek.now() + interval '1 day' end, case when p.fate < 3 then p.at + interval '1 minute' end, case when p.fate < 3 then '1'::json end
 from public.plenty p order by p.id;
 
 insert into statek.history (job_id, seq, kind, cell, call, at, payload)

@@ -96,6 +96,7 @@ func TestBrokenStoresAreFound(t *testing.T) {
 		"a tool's effect is committed before its record": {EffectBeforeRecord: true},
 		"a job that is taken over is not rung":           {KeepOwner: true},
 		"a replay does not know of its sets":             {ForgetJoins: true},
+		"a call that the state trails is made again":     {ForgetCalls: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

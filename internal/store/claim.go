@@ -38,7 +38,26 @@ func (s *Store) Claim(ctx context.Context, job jobs.ID, worker uuid.UUID, held b
 	if op.previous != nil {
 		op.record.Previous = *op.previous
 	}
+	if err := s.catchUp(ctx, &op.record); err != nil {
+		return jobs.Record{}, false, err
+	}
 	return op.record, true, nil
+}
+
+// catchUp folds what the last owner has recorded of calls since it last wrote the state.
+func (s *Store) catchUp(ctx context.Context, rec *jobs.Record) error {
+	if rec.State.Seq == rec.Seq {
+		return nil
+	}
+	rows, err := s.q.HistoryAfter(ctx, db.HistoryAfterParams{JobID: rec.Job, Seq: rec.State.Seq, MaxRows: int32(rec.Seq - rec.State.Seq)})
+	if err != nil {
+		return wrap(err, "read the history of job %s", rec.Job)
+	}
+	entries, err := entries(rows)
+	if err != nil {
+		return err
+	}
+	return wrap(rec.State.CatchUp(entries), "catch up with job %s", rec.Job)
 }
 
 // claimOp is one claim and what became of it.
@@ -153,13 +172,7 @@ func (s *Store) CellHistory(ctx context.Context, job jobs.ID, cell int, since in
 	if err != nil {
 		return nil, wrap(err, "read cell %d of job %s", cell, job)
 	}
-	entries := make([]jobs.Entry, len(rows))
-	for i, r := range rows {
-		if entries[i], err = entry(db.HistoryAfterRow(r)); err != nil {
-			return nil, err
-		}
-	}
-	return entries, nil
+	return entries(rows)
 }
 
 // ModelHistory reads what the model may be shown.
@@ -168,13 +181,7 @@ func (s *Store) ModelHistory(ctx context.Context, job jobs.ID) ([]jobs.Entry, er
 	if err != nil {
 		return nil, wrap(err, "read the dialogue of job %s", job)
 	}
-	entries := make([]jobs.Entry, len(rows))
-	for i, r := range rows {
-		if entries[i], err = entry(db.HistoryAfterRow(r)); err != nil {
-			return nil, err
-		}
-	}
-	return entries, nil
+	return entries(rows)
 }
 
 // LastReply reads the newest model reply.
@@ -192,6 +199,17 @@ func (s *Store) LastReply(ctx context.Context, job jobs.ID) (jobs.ModelReplied, 
 		return jobs.ModelReplied{}, errors.New("store: the last reply is not a reply")
 	}
 	return reply, nil
+}
+
+// entries decodes rows of history, which all reads of it give the same columns.
+func entries[R db.HistoryAfterRow | db.HistoryOfCellRow | db.HistoryForModelRow](rows []R) (list []jobs.Entry, err error) {
+	list = make([]jobs.Entry, len(rows))
+	for i, r := range rows {
+		if list[i], err = entry(db.HistoryAfterRow(r)); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 func entry(r db.HistoryAfterRow) (jobs.Entry, error) {

@@ -13,12 +13,12 @@ import (
 // commitRows are the arguments of statek.commit_jobs, a column each.
 type commitRows struct {
 	jobs                                    []jobs.ID
-	epochs                                  []int64
+	epochs, seqs                            []int64
 	rows                                    []int32
 	leaves, outcomes, blockedOn, blockedWhy []*string
-	statuses, cores                         []string
+	statuses                                []string
+	cores                                   []*string // null: it stays as it is
 	wakeAt                                  []*time.Time
-	reopened                                []bool
 	results, errors                         []*string
 	of, nth, cells, calls                   []int32
 	kinds, payloads                         []string
@@ -38,8 +38,8 @@ func queueHeads(b *pgx.Batch, list []*commitOp) error {
 	}
 	b.Queue(`select statek.commit_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
 		$22, $23, $24, $25, $26, $27, $28)`,
-		list[0].commit.Owner, r.jobs, r.epochs, r.leaves, r.rows, r.statuses, r.outcomes, r.cores, r.blockedOn, r.blockedWhy, r.wakeAt,
-		r.reopened, r.results, r.errors, r.of, r.nth, r.kinds, r.cells, r.calls, r.ats, r.payloads, r.mail,
+		list[0].commit.Owner, r.jobs, r.epochs, r.leaves, r.rows, r.seqs, r.statuses, r.outcomes, r.cores, r.blockedOn, r.blockedWhy, r.wakeAt,
+		r.results, r.errors, r.of, r.nth, r.kinds, r.cells, r.calls, r.ats, r.payloads, r.mail,
 		r.varOf, r.names, r.varCells, r.values, r.types, r.refusals,
 	).QueryRow(func(row pgx.Row) error {
 		var released []bool
@@ -55,16 +55,21 @@ func queueHeads(b *pgx.Batch, list []*commitOp) error {
 }
 
 func (r *commitRows) add(c jobs.Commit) error {
-	core, err := json.Marshal(c.State)
+	core, err := coreOf(c)
 	if err != nil {
-		return fmt.Errorf("store: encode job %s: %w", c.Job, err)
+		return err
 	}
 	r.jobs, r.epochs, r.rows = append(r.jobs, c.Job), append(r.epochs, c.Epoch), append(r.rows, int32(len(c.Entries)))
+	r.seqs = append(r.seqs, c.State.Seq)
 	r.statuses, r.outcomes = append(r.statuses, string(c.State.Status)), append(r.outcomes, textOrNull(string(c.State.Outcome)))
-	r.cores = append(r.cores, string(core))
+	r.cores = append(r.cores, core)
 	r.blockedOn, r.blockedWhy = append(r.blockedOn, textOrNull(c.BlockedOn)), append(r.blockedWhy, textOrNull(c.BlockedWhy))
-	r.reopened, r.mail = append(r.reopened, c.Reopened), append(r.mail, c.Mail...)
-	r.results, r.errors = append(r.results, textOrNull(string(c.State.Result))), append(r.errors, textOrNull(c.State.Error))
+	r.mail = append(r.mail, c.Mail...)
+	var result, failure *string
+	if c.State.Status == jobs.Done {
+		result, failure = textOrNull(string(c.State.Result)), textOrNull(c.State.Error)
+	}
+	r.results, r.errors = append(r.results, result), append(r.errors, failure)
 	leave := ""
 	switch {
 	case c.HandOver:
@@ -81,6 +86,18 @@ func (r *commitRows) add(c jobs.Commit) error {
 		r.addVariables(c.Variables[0])
 	}
 	return r.addEntries(c.Entries)
+}
+
+// coreOf encodes what the row caches of the state; nil: it keeps what it has.
+func coreOf(c jobs.Commit) (*string, error) {
+	if c.Trailing {
+		return nil, nil
+	}
+	core, err := json.Marshal(c.State)
+	if err != nil {
+		return nil, fmt.Errorf("store: encode job %s: %w", c.Job, err)
+	}
+	return new(string(core)), nil
 }
 
 func (r *commitRows) addEntries(list []jobs.Entry) error {

@@ -200,13 +200,13 @@ func (k *jobsKit) everything(job jobs.ID) []string {
 	k.Helper()
 	var all []string
 	for _, q := range []string{
-		"select concat_ws('|', 'state', status, epoch, owner, rung, seq, core, blocked_on, wake_at) from statek.job_state where job_id = $1",
+		"select concat_ws('|', 'state', status, epoch, owner, rung, seq, core, blocked_on, wake_at, finished_at, result, error) from statek.job_state where job_id = $1",
 		"select concat_ws('|', 'history', seq, kind, payload) from statek.history where job_id = $1 order by seq",
 		"select concat_ws('|', 'variable', name, cell_from, cell_to, value) from statek.variables where job_id = $1 order by name, cell_from",
 		"select concat_ws('|', 'wait', cell, call, name) from statek.waits where job_id = $1 order by cell, call",
 		"select concat_ws('|', 'mail', id, kind, payload) from statek.mailbox where job_id = $1 order by id",
 		"select concat_ws('|', 'usage', seq, model) from statek.usage where job_id = $1 order by seq",
-		"select concat_ws('|', 'job', finished_at, result, error, open_key) from statek.jobs where id = $1",
+		"select concat_ws('|', 'job', open_key) from statek.jobs where id = $1",
 		"select concat_ws('|', 'doorbell', id) from river.river_job where args ->> 'job_id' = $1::text order by id",
 	} {
 		rows, err := k.pool.Query(k.ctx, q, job)

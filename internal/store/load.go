@@ -56,7 +56,7 @@ func queueLoad(b *pgx.Batch, ids []jobs.ID, record func(jobs.ID) *jobs.Record) {
 }
 
 func fill(rec *jobs.Record, row db.JobsLoadRow) error {
-	rec.Hold, rec.Generation = jobs.Hold{Job: row.ID, Epoch: row.Epoch}, row.Generation
+	rec.Hold, rec.Seq, rec.Generation = jobs.Hold{Job: row.ID, Epoch: row.Epoch}, row.Seq, row.Generation
 	if row.Owner != nil {
 		rec.Owner = *row.Owner
 	}

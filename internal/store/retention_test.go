@@ -22,12 +22,12 @@ func (k *jobsKit) old(name, prefix, state string, days float64, parent *uuid.UUI
 	k.Helper()
 	var id uuid.UUID
 	k.scan("select overlay(statek.uuid_at(statek.now() - make_interval(secs => $1::float8 * 86400))::text placing substr(gen_random_uuid()::text, 25) from 25)::uuid", &id, days)
-	k.exec(`insert into statek.jobs (id, prefix, agent_id, role, agent_version, spec, source, parent_id, created_at, finished_at)
-		select $1, $2, $3, 'a', 1, '{}', $4, $5, at, case when $6 in ('succeeded', 'failed', 'cancelled') then at end
-		from (select statek.now() - make_interval(secs => $7::float8 * 86400)) x(at)`, id, prefix, k.agent, name, parent, state, days)
-	k.exec(`insert into statek.job_state (job_id, status, outcome, core, seq)
-		select $1, case when ended then 'DONE' else $2 end, case when ended then $2 end, '{"seq":2}', 2
-		from (select $2 in ('succeeded', 'failed', 'cancelled')) x(ended)`, id, state)
+	k.exec(`insert into statek.jobs (id, prefix, agent_id, role, agent_version, spec, source, parent_id, created_at)
+		values ($1, $2, $3, 'a', 1, '{}', $4, $5, statek.now() - make_interval(secs => $6::float8 * 86400))`, id, prefix, k.agent, name, parent, days)
+	k.exec(`insert into statek.job_state (job_id, status, outcome, core, seq, finished_at)
+		select $1, case when ended then 'DONE' else $2 end, case when ended then $2 end, '{"seq":2}', 2,
+			case when ended then statek.now() - make_interval(secs => $3::float8 * 86400) end
+		from (select $2 in ('succeeded', 'failed', 'cancelled')) x(ended)`, id, state, days)
 	k.exec("insert into statek.history (job_id, seq, kind, at, payload) select $1, n, 'console', now(), '{}' from generate_series(1, 2) n", id)
 	k.exec("insert into statek.variables (job_id, name, cell_from, value, type, bytes) values ($1, 'v', 1, '1', 'number', 1)", id)
 	k.exec("insert into statek.usage (job_id, seq, at, provider, model) values ($1, 2, now(), 'p', 'm')", id)
@@ -146,11 +146,12 @@ func TestRemovalGoesInSmallSteps(t *testing.T) {
 	t.Parallel()
 	k := newJobsKit(t)
 	k.exec(`with j as (
-			insert into statek.jobs (id, prefix, agent_id, role, agent_version, spec, created_at, finished_at)
+			insert into statek.jobs (id, prefix, agent_id, role, agent_version, spec, created_at)
 			select overlay(statek.uuid_at(statek.now() - interval '50 days')::text placing substr(gen_random_uuid()::text, 25) from 25)::uuid,
-				case when n % 10 = 0 then '/kept' else '/acme' end, $1, 'a', 1, '{}', statek.now() - interval '50 days', statek.now() - interval '50 days'
+				case when n % 10 = 0 then '/kept' else '/acme' end, $1, 'a', 1, '{}', statek.now() - interval '50 days'
 			from generate_series(1, 5000) n returning id)
-		insert into statek.job_state (job_id, status, outcome, core, seq) select id, 'DONE', 'succeeded', '{"seq":1}', 1 from j`, k.agent)
+		insert into statek.job_state (job_id, status, outcome, core, seq, finished_at)
+			select id, 'DONE', 'succeeded', '{"seq":1}', 1, statek.now() - interval '50 days' from j`, k.agent)
 	k.must(k.store.SetRetention(k.ctx, "/kept", "forever", "", ""))
 	long := k.old("long", "/acme", "succeeded", 60, nil)
 	k.exec("insert into statek.history (job_id, seq, kind, at, payload) select $1, n, 'console', now(), '{}' from generate_series(10, 30000) n", long)

@@ -115,7 +115,7 @@ func started(n NewJob, owner uuid.UUID) jobs.Record {
 	state, _, _ := jobs.Step(jobs.Job{}, n.Submitted, n.At) // has not failed before
 	n.Spec.CreatedAt = n.At.Truncate(time.Microsecond)      // as the database keeps it
 	return jobs.Record{
-		Hold: jobs.Hold{Job: n.ID, Epoch: 1, Owner: owner}, State: state, Spec: n.Spec, Generation: n.Generation, Variables: n.Variables,
+		Hold: jobs.Hold{Job: n.ID, Epoch: 1, Owner: owner}, State: state, Seq: state.Seq, Spec: n.Spec, Generation: n.Generation, Variables: n.Variables,
 	}
 }
 

@@ -207,7 +207,7 @@ func TestAnythingThatIsPrintedIsStored(t *testing.T) {
 	for _, v := range vars {
 		byName[v.Name] = string(v.Value)
 	}
-	got := []string{string(issued.Args), string(settled.Value), byName["v"], k.text("select result::text from statek.jobs where id = $1", job)}
+	got := []string{string(issued.Args), string(settled.Value), byName["v"], k.text("select result::text from statek.job_state where job_id = $1", job)}
 	if diff := cmp.Diff([]string{"[" + value + "]", value, value, value}, got); diff != "" {
 		t.Errorf("bytes (-want +got):\n%s", diff)
 	}

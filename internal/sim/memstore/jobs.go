@@ -15,7 +15,7 @@ import (
 // job is the rows of one job: cold, hot, history and variables.
 type job struct {
 	spec     jobs.Spec
-	core     []byte // jobs.Job as JSON: what is read shares nothing with what was written
+	core     []byte // jobs.Job as JSON, perhaps of an earlier row: what is read shares nothing with what was written
 	status   jobs.Status
 	outcome  jobs.Outcome
 	seq      int64
@@ -100,6 +100,14 @@ func (s *Session) load(id jobs.ID, rec *jobs.Record) (err error) {
 	if err := json.Unmarshal(j.core, &rec.State); err != nil {
 		return err
 	}
+	rec.Seq = j.seq
+	behind, err := j.entries(func(r row) bool { return r.seq > rec.State.Seq })
+	if err == nil && !s.Bugs.ForgetCalls {
+		err = rec.State.CatchUp(behind)
+	}
+	if err != nil {
+		return err
+	}
 	rec.Mail, rec.Variables = s.mailOf(id), j.variables()
 	if rec.State.Status == jobs.Suspended {
 		rec.Open, err = j.entries(s.replays(rec.State.Cell.Number, rec.State.Cell.Since))
@@ -141,9 +149,11 @@ func (s *Session) commit(c jobs.Commit) (released bool, err error) {
 		return false, err
 	}
 	j := s.jobs[c.Job]
-	core, err := json.Marshal(c.State)
-	if err != nil {
-		return false, err
+	core := j.core
+	if !c.Trailing {
+		if core, err = json.Marshal(c.State); err != nil {
+			return false, err
+		}
 	}
 	rows, err := s.rows(j, c)
 	if err != nil {

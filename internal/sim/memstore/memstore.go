@@ -57,6 +57,7 @@ type Bugs struct {
 	EffectBeforeRecord bool // a tool's effect commits by itself
 	KeepOwner          bool // taking over does not ring
 	ForgetJoins        bool // what a replay reads lacks the sets
+	ForgetCalls        bool // who takes a job over does not fold what its row does not know
 }
 
 // Txn is one transaction that is about to run.

@@ -98,8 +98,8 @@ const JobsLoad = `-- name: JobsLoad :many
 select j.id, j.prefix, j.role, j.agent_id, j.agent_version, j.spec, j.locale, j.source, j.created_at,
   s.core, s.seq, s.epoch, s.owner, c.generation
 from unnest($1::uuid[]) as u(id)
-cross join lateral (select id, prefix, agent_id, role, agent_version, parent_id, source, locale, tags, key, open_key, priority, spec, created_at, finished_at, result, error from statek.jobs x where x.id = u.id offset 0) j -- one look-up for each, whatever the statistics say
-cross join lateral (select job_id, status, outcome, epoch, owner, taken_from, rung, parked_on, seq, core, blocked_on, blocked_why, wake_at, changed_at, freed_at from statek.job_state x where x.job_id = u.id offset 0) s
+cross join lateral (select id, prefix, agent_id, role, agent_version, parent_id, source, locale, tags, key, open_key, priority, spec, created_at from statek.jobs x where x.id = u.id offset 0) j -- one look-up for each, whatever the statistics say
+cross join lateral (select job_id, status, outcome, epoch, owner, taken_from, rung, parked_on, seq, core, blocked_on, blocked_why, wake_at, changed_at, freed_at, result, error, finished_at from statek.job_state x where x.job_id = u.id offset 0) s
 cross join statek.catalog c
 `
 

@@ -165,8 +165,8 @@ func (q *Queries) JobStatus(ctx context.Context, jobID uuid.UUID) (JobStatusRow,
 const JobsList = `-- name: JobsList :many
 select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
   coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
-  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, j.result, j.error,
-  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, s.result, s.error,
+  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, s.finished_at, s.owner
 from statek.jobs j
 join statek.job_state s on s.job_id = j.id
 where ($1::uuid is null or j.id < $1::uuid)
@@ -274,11 +274,11 @@ func (q *Queries) JobsList(ctx context.Context, arg JobsListParams) ([]JobsListR
 const JobsRead = `-- name: JobsRead :many
 select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
   coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
-  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, j.result, j.error,
-  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, s.result, s.error,
+  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, s.finished_at, s.owner
 from unnest($1::uuid[]) as u(id)
-cross join lateral (select id, prefix, agent_id, role, agent_version, parent_id, source, locale, tags, key, open_key, priority, spec, created_at, finished_at, result, error from statek.jobs x where x.id = u.id offset 0) j -- one look-up for each, whatever the statistics say
-cross join lateral (select job_id, status, outcome, epoch, owner, taken_from, rung, parked_on, seq, core, blocked_on, blocked_why, wake_at, changed_at, freed_at from statek.job_state x where x.job_id = u.id offset 0) s
+cross join lateral (select id, prefix, agent_id, role, agent_version, parent_id, source, locale, tags, key, open_key, priority, spec, created_at from statek.jobs x where x.id = u.id offset 0) j -- one look-up for each, whatever the statistics say
+cross join lateral (select job_id, status, outcome, epoch, owner, taken_from, rung, parked_on, seq, core, blocked_on, blocked_why, wake_at, changed_at, freed_at, result, error, finished_at from statek.job_state x where x.job_id = u.id offset 0) s
 `
 
 type JobsReadRow struct {

@@ -170,9 +170,6 @@ type StatekJob struct {
 	Priority     int16
 	Spec         []byte
 	CreatedAt    time.Time
-	FinishedAt   *time.Time
-	Result       []byte
-	Error        *string
 }
 
 type StatekJobOverview struct {
@@ -221,6 +218,9 @@ type StatekJobState struct {
 	WakeAt     *time.Time
 	ChangedAt  time.Time
 	FreedAt    time.Time
+	Result     []byte
+	Error      *string
+	FinishedAt *time.Time
 }
 
 type StatekJobTimeline struct {

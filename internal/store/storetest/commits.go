@@ -37,6 +37,28 @@ var commits = map[string]func(*kit){
 		}
 		k.same("rows", 2, len(k.history(l.Job)))
 	},
+	"whoever takes a job over knows the calls that its state trails": func(k *kit) {
+		l := k.claim(k.job(), k.worker())
+		l.commit(l.events(start(1), jobs.CallIssued{Call: 1, Name: "note", Class: jobs.Tool, Args: json.RawMessage("[]")}))
+		for call := range 3 {
+			c := l.events(jobs.CallSettled{Call: call + 1, Name: "note", Value: json.RawMessage("1")},
+				jobs.CallIssued{Call: call + 2, Name: "note", Class: jobs.Tool, Args: json.RawMessage("[]")})
+			c.Trailing = true
+			k.same("released", false, l.commit(c))
+		}
+		again := l.events(jobs.CallSettled{Call: 4, Name: "note", Value: json.RawMessage("1")})
+		again.Trailing = true
+		l.commit(again)
+		if _, err := k.Jobs.Commit(k.ctx, again); err == nil || errors.Is(err, jobs.ErrFenced) {
+			k.Errorf("commit = %v, want it refused", err)
+		}
+		k.must(k.Jobs.HandOver(k.ctx, l.Hold))
+		next := k.claim(l.Job, k.worker())
+		k.same("state", l.state, next.State)
+		k.same("rows", 10, len(k.history(l.Job)))
+		next.commit(next.events(jobs.Console{Lines: []string{"x"}}))
+		k.same("state", next.state, k.claim(l.Job, next.Owner).State)
+	},
 	"mail is consumed with its commit and no other": func(k *kit) {
 		job, w := k.job(), k.worker()
 		for _, text := range []string{"a", "b", "c"} {
