@@ -86,8 +86,8 @@ func (q *Queries) JobInsert(ctx context.Context, arg JobInsertParams) (uuid.UUID
 const JobRead = `-- name: JobRead :one
 select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
   coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
-  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, j.result, j.error,
-  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, j.finished_at, s.owner
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, s.result, s.error,
+  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, s.finished_at, s.owner
 from statek.jobs j
 join statek.job_state s on s.job_id = $1::uuid
 where j.id = $1::uuid
