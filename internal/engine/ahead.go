@@ -57,12 +57,14 @@ func (h *Head) Run(ctx context.Context, compute bool) {
 		h.run.dropAhead()
 		idle()
 	}()
+	var given bool
 	select {
-	case given := <-h.verdict:
-		if given {
-			h.start(work, idle, placed)
-		}
-	case <-work.Done(): // the worker leaves, with whatever is its own by now
+	case given = <-h.verdict:
+	case <-work.Done(): // the worker leaves; what is its own by now is handed over at once, the rest is taken over
+		given, _ = poll(h.verdict)
+	}
+	if given {
+		h.start(work, idle, placed)
 	}
 }
 
@@ -103,6 +105,9 @@ func (r *run) compute(ctx context.Context) {
 // caughtUp waits for what is computed ahead: until then the run is another goroutine's.
 func (r *run) caughtUp(ctx context.Context) error {
 	if r.computed == nil {
+		return nil
+	}
+	if _, ok := poll(r.computed); ok {
 		return nil
 	}
 	select {

@@ -18,8 +18,13 @@ func (w *world) heal() {
 	for _, p := range w.processes {
 		p.paused = false
 	}
+	w.submitRest()
+}
+
+// submitRest submits what no application has, or has without success.
+func (w *world) submitRest() {
 	for _, id := range w.ids {
-		if !w.plans[id].submitted {
+		if plan := w.plans[id]; !plan.submitted && !plan.submitting {
 			w.submit(id)
 		}
 	}
@@ -30,6 +35,7 @@ func (w *world) calm() {
 	if w.replace() {
 		return
 	}
+	w.submitRest()
 	if len(w.parked) > 0 {
 		w.release(w.parked[0])
 		return
