@@ -48,6 +48,9 @@ func (m *merged[T]) done(err error) { m.outcome <- err }
 // do performs op with others and returns its outcome. errAlone: do it alone. When ctx ends, an operation that still
 // waits for its turn is taken back; one that is on its way is waited for, since only its outcome tells what happened.
 func (m *merger[T]) do(ctx context.Context, op T) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	item := &merged[T]{op: op, outcome: make(chan error, 1)}
 	m.mu.Lock()
 	m.queue = append(m.queue, item)
