@@ -208,8 +208,9 @@ func fresh(n store.NewJob) Job {
 // planned is what a submission needs of its agent.
 type planned struct {
 	agent   store.AgentVersion
-	blocks  []jobs.Block
-	missing []string // variables that the warmup reads and nobody gives, in first-use order
+	own     []jobs.Block // of the submission's warmup
+	blocks  int          // of the whole one
+	missing []string     // variables that the warmup reads and nobody gives, in first-use order
 }
 
 func (a *App) newJob(ctx context.Context, req SubmitRequest) (store.NewJob, []FieldError, error) {
@@ -252,7 +253,7 @@ func (a *App) newJob(ctx context.Context, req SubmitRequest) (store.NewJob, []Fi
 	}
 	shared := slices.Sorted(maps.Keys(req.SharedVars))
 	submitted := jobs.Submitted{
-		Source: req.Source, Locale: req.Locale, Blocks: len(p.blocks), Vars: shared,
+		Source: req.Source, Locale: req.Locale, Blocks: p.blocks, Vars: shared,
 		Limits: jobs.Limits{Turns: req.Limits.Turns, Exceptions: req.Limits.Exceptions, Consecutive: req.Limits.Consecutive, Attempts: req.Limits.Attempts},
 	}
 	if submitted.Limits.Attempts == 0 {
@@ -265,7 +266,7 @@ func (a *App) newJob(ctx context.Context, req SubmitRequest) (store.NewJob, []Fi
 		ID: id, Submitted: submitted, Variables: variables, Tags: req.Tags, Key: req.Key, Priority: req.Priority, At: now,
 		Spec: jobs.Spec{
 			Prefix: req.Prefix, Role: req.Role, AgentID: p.agent.ID, AgentVersion: p.agent.Version, Locale: req.Locale,
-			Warmup: p.blocks, Params: req.Params, Shared: shared,
+			Warmup: p.own, Params: req.Params, Shared: shared,
 		},
 	}, wrong, nil
 }
@@ -330,7 +331,9 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 		for _, name := range analysis.Declared {
 			known[name] = true
 		}
-		p.blocks = append(p.blocks, jobs.Block{Source: b.Source, Hidden: b.Hidden})
+		if p.blocks++; i < len(own) {
+			p.own = append(p.own, jobs.Block{Source: b.Source, Hidden: b.Hidden})
+		}
 	}
 	return p, nil
 }

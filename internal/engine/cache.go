@@ -55,6 +55,7 @@ func (c *catalogs) catalog(ctx context.Context, lib Library, prefix string, numb
 	if err != nil {
 		return Catalog{}, err
 	}
+	catalog.grants = allGrants(catalog)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.prefixes == nil || len(c.prefixes) >= cacheSize {

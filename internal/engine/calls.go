@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"statek/internal/agents"
@@ -14,40 +13,6 @@ import (
 	"statek/internal/objects"
 	"statek/internal/temporal"
 )
-
-// grants lists what code may call, in a fixed order. A shared variable hides the built-in of its name: a job
-// submitted with a variable "event" has no event().
-func (r *run) grants() []jsvm.Grant {
-	list := make([]jsvm.Grant, 0, 8+len(r.catalog.Tools)+len(r.catalog.Temporals))
-	for _, b := range temporal.BuiltIns() {
-		if _, hidden := r.vars[b.Name]; hidden {
-			continue
-		}
-		list = append(list, jsvm.Grant{Name: b.Name, Wait: true, Signature: b.Signature, Doc: b.Doc})
-	}
-	list = append(list, r.objectGrants()...)
-	for _, d := range toolDocs(r.catalog) {
-		_, wait := r.catalog.Temporals[d.Name]
-		list = append(list, jsvm.Grant{Name: d.Name, Wait: wait, Signature: d.Signature, Doc: d.Description})
-	}
-	return list
-}
-
-// toolDocs describes the catalog, sorted by name. A temporal wins over a tool of the same name.
-func toolDocs(c Catalog) []agents.ToolDoc {
-	docs := map[string]agents.ToolDoc{}
-	for name, t := range c.Tools {
-		docs[name] = t.Doc()
-	}
-	for name, t := range c.Temporals {
-		docs[name] = agents.WaitDoc(name, t.Def.Params, t.Def.Description)
-	}
-	list := make([]agents.ToolDoc, 0, len(docs))
-	for _, name := range slices.Sorted(maps.Keys(docs)) {
-		list = append(list, docs[name])
-	}
-	return list
-}
 
 func (r *run) class(name string) jobs.Class {
 	if _, ok := r.catalog.Temporals[name]; ok || temporal.BuiltIn(name) {

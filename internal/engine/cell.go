@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -47,8 +48,10 @@ func (r *run) startCell(ctx context.Context, eff jobs.StartCell) ([]jobs.Effect,
 		Seed: r.Random() >> 11, Now: r.Now().UnixMilli(), Engine: jsvm.Engine,
 	}
 	if eff.Origin == jobs.FromWarmup {
-		block := r.rec.Spec.Warmup[eff.Index]
-		ev.Source, ev.Hidden = block.Source, block.Hidden
+		var err error
+		if ev.Source, ev.Hidden, err = r.block(eff.Index); err != nil {
+			return nil, err
+		}
 		return r.apply(ev)
 	}
 	if r.reply == nil || r.reply.Turn != eff.Index {
@@ -60,6 +63,19 @@ func (r *run) startCell(ctx context.Context, eff jobs.StartCell) ([]jobs.Effect,
 	}
 	ev.Source = r.reply.Code
 	return r.apply(ev)
+}
+
+// block finds a warmup block: the submission's own come first, then its agent's, of which no job has a copy.
+func (r *run) block(i int) (source string, hidden bool, err error) {
+	own, of := r.rec.Spec.Warmup, r.agent.Warmup
+	switch {
+	case i < len(own):
+		return own[i].Source, own[i].Hidden, nil
+	case i-len(own) < len(of):
+		return of[i-len(own)].Source, of[i-len(own)].Hidden, nil
+	default:
+		return "", false, fmt.Errorf("engine: job %s: version %d of its agent has no warmup block %d", r.rec.Job, r.rec.Spec.AgentVersion, i+1)
+	}
 }
 
 // execute runs the open cell from its start: through what is recorded of it, and on from there. released: it

@@ -67,6 +67,7 @@ type GoTool interface {
 type Catalog struct {
 	Tools     map[string]agents.Tool
 	Temporals map[string]Temporal
+	grants    []jsvm.Grant // what a job without shared variables may call
 }
 
 // Temporal is one version of an SQL temporal.

@@ -7,7 +7,6 @@ import (
 
 	"statek/internal/agents"
 	"statek/internal/jobs"
-	"statek/internal/jsvm"
 	"statek/internal/objects"
 	"statek/internal/temporal"
 )
@@ -21,19 +20,6 @@ type Objects interface {
 		settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)) error
 	// MarkObjects says where an object or, without a key, a collection is now.
 	MarkObjects(ctx context.Context, prefix, collection string, key *string) (json.RawMessage, error)
-}
-
-// objectGrants lists the functions on objects, unless a shared variable has their name.
-func (r *run) objectGrants() []jsvm.Grant {
-	if _, hidden := r.vars[objects.Global]; hidden {
-		return nil
-	}
-	functions := objects.Functions()
-	list := make([]jsvm.Grant, 0, len(functions))
-	for _, f := range functions {
-		list = append(list, jsvm.Grant{Name: f.Name, Wait: f.Wait, Signature: f.Signature, Doc: f.Doc})
-	}
-	return list
 }
 
 // startObject performs a call on objects in a goroutine. Objects are those of the job's own prefix. What is read needs no

@@ -99,7 +99,7 @@ type Spec struct {
 	AgentVersion int       `json:"-"`
 	Locale       string    `json:"-"`
 	CreatedAt    time.Time `json:"-"`
-	// Warmup are all blocks: the submission's own, then the agent's.
+	// Warmup are the submission's own blocks; those of its agent follow.
 	Warmup []Block           `json:"warmup,omitempty"`
 	Params map[string]string `json:"params,omitempty"`
 	// Shared are the names of the shared variables.
