@@ -136,7 +136,7 @@ func TestMessages(t *testing.T) {
 	t.Parallel()
 	k := newKit(t, files{
 		"agents/think.md":         simpleAgent,
-		"replies/think.md":        "<!-- delay: 300ms -->\n```js\nprint('one')\n```\n----------\n```js\nexit('two')\n```",
+		"replies/think.md":        "<!-- delay: 1s -->\n```js\nprint('one')\n```\n----------\n```js\nexit('two')\n```",
 		"agents/stuck.md":         simpleAgent,
 		"replies/stuck.md":        "```js\nlet x = 1\n```\n----------\n```js\nx = 2\nawait event('never')\n```\n----------\n```js\nexit(x)\n```",
 		"agents/finish.md":        simpleAgent,

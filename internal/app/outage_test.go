@@ -65,8 +65,8 @@ func TestLockedJobIsNotBlamed(t *testing.T) {
 	_, err = lock.Exec(t.Context(), "select from statek.job_state where job_id = $1 for update", job.ID)
 	k.must(err)
 	// The commit of the reply waits, and gives up after 5 s.
-	k.is("select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%commit_jobs%')")
-	k.is("select not exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%commit_jobs%')")
+	k.is("select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%commit_job%')")
+	k.is("select not exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%commit_job%')")
 	k.must(lock.Rollback(t.Context()))
 	if got := k.ended(job.ID); string(got.Result) != `"patient"` {
 		k.dump(job.ID)

@@ -36,6 +36,10 @@ func queueHeads(b *pgx.Batch, list []*commitOp) error {
 			return err
 		}
 	}
+	if len(list) == 1 {
+		r.queueOne(b, list[0])
+		return nil
+	}
 	b.Queue(`select statek.commit_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
 		$22, $23, $24, $25, $26, $27, $28)`,
 		list[0].commit.Owner, r.jobs, r.epochs, r.leaves, r.rows, r.seqs, r.statuses, r.outcomes, r.cores, r.blockedOn, r.blockedWhy, r.wakeAt,
@@ -52,6 +56,15 @@ func queueHeads(b *pgx.Batch, list []*commitOp) error {
 		return nil
 	})
 	return nil
+}
+
+// queueOne appends the statement for a commit alone, which costs less.
+func (r *commitRows) queueOne(b *pgx.Batch, op *commitOp) {
+	b.Queue(`select statek.commit_job($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)`,
+		op.commit.Owner, r.jobs[0], r.epochs[0], r.leaves[0], r.rows[0], r.seqs[0], r.statuses[0], r.outcomes[0], r.cores[0], r.blockedOn[0],
+		r.blockedWhy[0], r.wakeAt[0], r.results[0], r.errors[0], r.kinds, r.cells, r.calls, r.ats, r.payloads, r.mail,
+		r.names, r.varCells, r.values, r.types, r.refusals,
+	).QueryRow(func(row pgx.Row) error { return row.Scan(&op.released) })
 }
 
 func (r *commitRows) add(c jobs.Commit) error {

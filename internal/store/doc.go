@@ -4,7 +4,7 @@
 // matters, a job's commit, is Commit in commit.go: a single pipelined round trip that is one transaction.
 // Everything else reads, or moves rows that belong to nobody in particular (timers, groups, workers).
 //
-// How it works. The first statement of every commit is the fence: statek.commit_jobs raises unless (job, epoch,
+// How it works. The first statement of every commit is the fence: statek.commit_jobs (and commit_job) raises unless (job, epoch,
 // owner) still matches, so a worker that has lost its job writes nothing, however late its packets arrive.
 // History rows are inserted by the same statement and numbered under the row lock, so commit order is seq
 // order and followers can read "seq > last". A commit locks no job row but its own. Others are rung through

@@ -10,9 +10,20 @@ import (
 
 // QueueCommit writes c in a transaction that stays open.
 func QueueCommit(ctx context.Context, tx pgx.Tx, c jobs.Commit) error {
+	_, err := QueueCommits(ctx, tx, c)
+	return err
+}
+
+// QueueCommits does it for several, and reports whether the first job was released.
+func QueueCommits(ctx context.Context, tx pgx.Tx, list ...jobs.Commit) (released bool, err error) {
 	b := &pgx.Batch{}
-	if err := queueHeads(b, []*commitOp{{commit: c}}); err != nil {
-		return err
+	ops := make([]*commitOp, len(list))
+	for i, c := range list {
+		ops[i] = &commitOp{commit: c}
 	}
-	return tx.SendBatch(ctx, b).Close()
+	if err := queueHeads(b, ops); err != nil {
+		return false, err
+	}
+	err = tx.SendBatch(ctx, b).Close()
+	return ops[0].released, err
 }

@@ -198,8 +198,17 @@ func start(cell int) jobs.CellStarted {
 // everything is what a refused commit must not have changed: all rows of the job, and the doorbells.
 func (k *jobsKit) everything(job jobs.ID) []string {
 	k.Helper()
+	return k.everythingIn(k.pool, job)
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func (k *jobsKit) everythingIn(q querier, job jobs.ID) []string {
+	k.Helper()
 	var all []string
-	for _, q := range []string{
+	for _, sql := range []string{
 		"select concat_ws('|', 'state', status, epoch, owner, rung, seq, core, blocked_on, wake_at, finished_at, result, error) from statek.job_state where job_id = $1",
 		"select concat_ws('|', 'history', seq, kind, payload) from statek.history where job_id = $1 order by seq",
 		"select concat_ws('|', 'variable', name, cell_from, cell_to, value) from statek.variables where job_id = $1 order by name, cell_from",
@@ -209,7 +218,7 @@ func (k *jobsKit) everything(job jobs.ID) []string {
 		"select concat_ws('|', 'job', open_key) from statek.jobs where id = $1",
 		"select concat_ws('|', 'doorbell', id) from river.river_job where args ->> 'job_id' = $1::text order by id",
 	} {
-		rows, err := k.pool.Query(k.ctx, q, job)
+		rows, err := q.Query(k.ctx, sql, job)
 		k.must(err)
 		list, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		k.must(err)
