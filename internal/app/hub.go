@@ -13,7 +13,7 @@ import (
 // hub wakes callers that wait for a job to change.
 type hub struct {
 	mu      sync.Mutex
-	waiting map[uuid.UUID]map[chan struct{}]bool // true: only the job's rest is of interest
+	waiting map[uuid.UUID]map[chan *Job]bool // true: only the job's rest is of interest
 	// born are jobs that this process has submitted lately and that have not come to rest, as far as it has heard: whoever
 	// waits for one need not look at it first.
 	born  map[uuid.UUID]bool
@@ -24,7 +24,7 @@ type hub struct {
 const mostBorn = 10_000
 
 func newHub() *hub {
-	return &hub{waiting: map[uuid.UUID]map[chan struct{}]bool{}, born: map[uuid.UUID]bool{}}
+	return &hub{waiting: map[uuid.UUID]map[chan *Job]bool{}, born: map[uuid.UUID]bool{}}
 }
 
 // submits is told before jobs are inserted: they may be over before the insertion has been answered.
@@ -41,13 +41,13 @@ func (h *hub) submits(job uuid.UUID) {
 }
 
 // watch returns a channel that yields after each change of the job, or only when it has come to rest, and a function to
-// stop. fresh: it has not come to rest yet.
-func (h *hub) watch(job uuid.UUID, atRest bool) (ch chan struct{}, fresh bool, stop func()) {
-	ch = make(chan struct{}, 1)
+// stop. What it yields is the job, if that is known already. fresh: it has not come to rest yet.
+func (h *hub) watch(job uuid.UUID, atRest bool) (ch chan *Job, fresh bool, stop func()) {
+	ch = make(chan *Job, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.waiting[job] == nil {
-		h.waiting[job] = map[chan struct{}]bool{}
+		h.waiting[job] = map[chan *Job]bool{}
 	}
 	h.waiting[job][ch] = atRest
 	return ch, h.born[job], func() {
@@ -79,7 +79,7 @@ func (h *hub) tell(job uuid.UUID, rests bool) {
 }
 
 func (h *hub) told(job uuid.UUID, rests bool) {
-	wake(h.waiting[job], rests)
+	wake(h.waiting[job], rests, nil)
 	if rests {
 		delete(h.born, job)
 	}
@@ -93,7 +93,7 @@ func (h *hub) changed(payload string) {
 		h.hears = true
 		clear(h.born)
 		for _, chans := range h.waiting {
-			wake(chans, true)
+			wake(chans, true, nil)
 		}
 		return
 	}
@@ -105,13 +105,36 @@ func (h *hub) changed(payload string) {
 	}
 }
 
-func wake(chans map[chan struct{}]bool, rests bool) {
+// audience implements store.Audience.
+type audience struct{ hub *hub }
+
+// Awaits implements store.Audience.
+func (a audience) Awaits(job jobs.ID) bool {
+	a.hub.mu.Lock()
+	defer a.hub.mu.Unlock()
+	for _, atRest := range a.hub.waiting[job] {
+		if atRest {
+			return true
+		}
+	}
+	return false
+}
+
+// See implements store.Audience.
+func (a audience) See(v store.JobView) {
+	job := fromView(v)
+	a.hub.mu.Lock()
+	defer a.hub.mu.Unlock()
+	wake(a.hub.waiting[v.ID], true, &job)
+}
+
+func wake(chans map[chan *Job]bool, rests bool, job *Job) {
 	for ch, atRest := range chans {
 		if atRest && !rests {
 			continue
 		}
 		select {
-		case ch <- struct{}{}:
+		case ch <- job:
 		default:
 		}
 	}

@@ -64,7 +64,7 @@ func (a *App) WaitJob(ctx context.Context, id uuid.UUID, timeout time.Duration) 
 	for ; ; fresh = false {
 		if !fresh {
 			job, err := a.GetJob(ctx, id)
-			if err != nil || job.Status == string(jobs.Done) || job.Status == string(jobs.Paused) {
+			if err != nil || atRest(job.Status) {
 				return job, err
 			}
 		}
@@ -76,12 +76,18 @@ func (a *App) WaitJob(ctx context.Context, id uuid.UUID, timeout time.Duration) 
 		case <-over.C:
 			again.Stop()
 			return a.GetJob(ctx, id)
-		case <-changed:
+		case job := <-changed:
+			if job != nil && atRest(job.Status) {
+				again.Stop()
+				return *job, nil
+			}
 		case <-again.C:
 		}
 		again.Stop()
 	}
 }
+
+func atRest(status string) bool { return status == string(jobs.Done) || status == string(jobs.Paused) }
 
 // ListJobs returns a page of jobs, newest first.
 func (a *App) ListJobs(ctx context.Context, f ListFilter) (JobPage, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"statek/internal/app"
+	"statek/internal/jsvm"
 	"statek/internal/pgtest"
 	"statek/internal/providers"
 	"statek/internal/providers/scripted"
@@ -29,6 +30,8 @@ type kit struct {
 	replies fstest.MapFS
 	// wire is what the App and its workers connect through, when the test asked for it; pool never does.
 	wire *pgtest.Wire
+	// machine runs the cells; nil: the default.
+	machine jsvm.Machine
 }
 
 // files maps paths below the definitions folder, or "replies/<role>.md", to texts.
@@ -51,7 +54,7 @@ func newKitThrough(t *testing.T, defs files) *kit {
 func (k *kit) open(defs files) *kit {
 	t, url := k.t, k.url
 	t.Helper()
-	a, err := app.Open(t.Context(), app.Config{DatabaseURL: url, Logger: slog.New(slog.DiscardHandler), MaxConns: 6})
+	a, err := app.Open(t.Context(), app.Config{DatabaseURL: url, Logger: slog.New(slog.DiscardHandler), MaxConns: 6, Machine: k.machine})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,24 +172,19 @@ func (a *App) insert(ctx context.Context, list []store.NewJob, first SubmitReque
 }
 
 func (a *App) insertPlain(ctx context.Context, list []store.NewJob) ([]Job, error) {
-	id, worker := uuid.Nil, a.here.taker(len(list))
-	if worker != nil {
-		id = worker.id
-		defer worker.engine.Unreserve(len(list))
-	}
 	for _, n := range list {
 		a.hub.submits(n.ID)
 	}
-	taken, err := a.store.SubmitJobs(ctx, list, id)
+	bid := a.here.bid(list)
+	taken, err := a.store.SubmitJobs(ctx, list, bid.worker())
 	if err != nil {
+		bid.lost()
 		if errors.Is(err, store.ErrStale) {
 			return nil, err
 		}
 		return nil, fail(err, "job")
 	}
-	if len(taken) > 0 {
-		worker.start(taken)
-	}
+	bid.won(taken)
 	made := make([]Job, len(list))
 	for i, n := range list {
 		made[i] = fresh(n)

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"statek/internal/jobs"
 	"statek/internal/store"
 )
 
@@ -64,15 +63,6 @@ func (s *stay) took(list []store.Taken) {
 	for _, t := range list {
 		s.taken.run(func(ctx context.Context) {
 			s.while(ctx, func(work context.Context) { s.engine.Taken(work, t.Job, t.Record) })
-		})
-	}
-}
-
-// start runs jobs that were taken when they were submitted.
-func (s *stay) start(list []jobs.Record) {
-	for _, rec := range list {
-		s.taken.run(func(ctx context.Context) {
-			s.while(ctx, func(work context.Context) { s.engine.Start(work, rec) })
 		})
 	}
 }

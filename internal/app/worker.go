@@ -218,11 +218,13 @@ type stay struct {
 	taken    taken
 	room     chan struct{} // for MaxJobs
 	ring     func(ctx context.Context, list []uuid.UUID) error
+	given    given
 }
 
 func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, heart *store.Heart) (*stay, error) {
 	notifier := store.NewNotifier(pool, 0)
 	st := store.New(pool, bell{notifier, w.app.hub}, w.app.now)
+	st.Audience = audience{w.app.hub}
 	st.Waits.Go = w.cfg.Temporals
 	st.Waits.Jitter = func() float64 { return float64(random()>>11) / (1 << 53) }
 	s := &stay{worker: w, id: id, pool: pool, notifier: notifier, room: make(chan struct{}, w.cfg.MaxJobs), ring: st.Ring}

@@ -35,6 +35,10 @@ type result struct {
 	err     error
 }
 
+func (r *run) newDrive() *drive {
+	return &drive{run: r, number: r.job.Cell.Number, results: newInbox()}
+}
+
 var errCellOver = errors.New("engine: the cell is over")
 
 // startCell fixes the code, the seed and the clock of the next cell.
@@ -83,12 +87,15 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 	if err != nil {
 		return nil, false, err
 	}
-	work, stop := context.WithCancelCause(ctx)
-	d := &drive{run: r, number: r.job.Cell.Number, results: newInbox(), work: work, stop: stop}
+	d, step, err := r.takeAhead()
+	if d == nil {
+		d = r.newDrive()
+		step, err = d.replay(ctx)
+	}
+	d.work, d.stop = context.WithCancelCause(ctx)
 	defer d.wg.Wait()
-	defer stop(errCellOver)
+	defer d.stop(errCellOver)
 	defer func() { d.live, d.delivered = false, 0 }()
-	step, err := d.replay(ctx)
 	if d.vm != nil {
 		defer d.vm.Close()
 	}

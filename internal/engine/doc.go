@@ -11,6 +11,9 @@
 // and delivers one result at a time in commit order. When only waits are open the cell sleeps: the VM is
 // thrown away, and whoever is rung later runs the cell again with the recorded results.
 //
+// A Head is the beginning of a run whose job is being submitted here: its first cell computes meanwhile, and nobody finds
+// out unless the job is given to this worker.
+//
 // What a wait gave and no code will see (its cell has ended, another wait was first) is a discard: it is recorded,
 // shown to the model, and given back by its temporal in the transaction that records it. A message that is
 // asked for in a set of waits has to win the set before it is given.

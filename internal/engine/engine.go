@@ -178,18 +178,23 @@ func (e *Engine) Begin(ctx context.Context, job jobs.ID, held func()) {
 func (e *Engine) Start(ctx context.Context, rec jobs.Record) {
 	e.expect(rec)
 	defer e.forget(rec)
-	e.answer(ctx, rec.Job, func(_ context.Context, expel func()) *run { return e.begin(rec, expel) })
+	e.answer(ctx, rec.Job, func(_ context.Context, expel func()) *run { return e.begin(newRun(e, rec), expel) })
 }
 
-// answer drives what take yields, which is nothing when somebody else has the job.
+// answer waits for a place and drives what take yields.
 func (e *Engine) answer(ctx context.Context, job jobs.ID, take func(work context.Context, expel func()) *run) {
-	work, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	idle, ok := e.admit(ctx, job)
 	if !ok {
 		return
 	}
 	defer idle()
+	e.stay(ctx, idle, take)
+}
+
+// stay drives what take yields, which is nothing when somebody else has the job.
+func (e *Engine) stay(ctx context.Context, idle func(), take func(work context.Context, expel func()) *run) {
+	work, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	r := take(work, func() { cancel(jobs.ErrFenced) })
 	if r == nil {
 		return
@@ -251,14 +256,14 @@ func (e *Engine) take(ctx context.Context, job jobs.ID, expel func()) *run {
 }
 
 // begin puts a run of a job that is ours already into the table. A doorbell may have come first: a message was sent to it.
-func (e *Engine) begin(rec jobs.Record, expel func()) *run {
-	desk := e.desks[rec.Job[len(rec.Job)-1]]
+func (e *Engine) begin(r *run, expel func()) *run {
+	job := r.rec.Job
+	desk := e.desks[job[len(job)-1]]
 	desk.Lock()
 	defer desk.Unlock()
-	if e.held(rec.Job) != nil {
+	if e.held(job) != nil {
 		return nil
 	}
-	r := newRun(e, rec)
 	r.expel = expel
 	e.enter(r)
 	return r

@@ -21,9 +21,27 @@ func (e *Engine) admit(ctx context.Context, job jobs.ID) (idle func(), ok bool) 
 	case <-ctx.Done():
 		return nil, false
 	}
+	return e.placed(), true
+}
+
+// placed lets a place be given back.
+func (e *Engine) placed() (idle func()) {
 	back := sync.OnceFunc(func() { <-e.places })
 	timer := time.AfterFunc(placeFor, back)
-	return func() { timer.Stop(); back() }, true
+	return func() { timer.Stop(); back() }
+}
+
+// quiet takes a place unless an eighth of them are taken.
+func (e *Engine) quiet() (idle func(), ok bool) {
+	if len(e.places) >= (cap(e.places)+7)/8 {
+		return func() {}, false
+	}
+	select {
+	case e.places <- struct{}{}:
+		return e.placed(), true
+	default:
+		return func() {}, false
+	}
 }
 
 // Room reports whether there is a place for another run at once.

@@ -25,6 +25,9 @@ type run struct {
 	idle    func()        // it waits for others from now on: its place is free
 	agent   agents.Definition
 	catalog Catalog
+	// ahead is the first cell, when it has begun before the job was given; computed is closed then. Mostly nil.
+	ahead    *ahead
+	computed chan struct{}
 
 	// mu guards the job and its buffer: tool transactions settle their calls from their own goroutines.
 	mu     turn
@@ -83,6 +86,9 @@ func (r *run) gone(ctx context.Context) bool {
 
 // drive does what the state machine says until the job is released.
 func (r *run) drive(ctx context.Context) error {
+	if err := r.caughtUp(ctx); err != nil {
+		return err
+	}
 	if err := r.load(ctx); err != nil {
 		return err
 	}

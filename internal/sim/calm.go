@@ -18,8 +18,13 @@ func (w *world) heal() {
 	for _, p := range w.processes {
 		p.paused = false
 	}
+	w.submitRest()
+}
+
+// submitRest submits what no application has, or has without success.
+func (w *world) submitRest() {
 	for _, id := range w.ids {
-		if !w.plans[id].submitted {
+		if plan := w.plans[id]; !plan.submitted && !plan.submitting {
 			w.submit(id)
 		}
 	}
@@ -30,6 +35,7 @@ func (w *world) calm() {
 	if w.replace() {
 		return
 	}
+	w.submitRest()
 	if len(w.parked) > 0 {
 		w.release(w.parked[0])
 		return
@@ -63,6 +69,9 @@ func (w *world) calm() {
 // finished reports that every job has ended and nothing is left to be done.
 func (w *world) finished() bool {
 	for _, id := range w.ids {
+		if !w.plans[id].submitted {
+			return false
+		}
 		if v := w.db.Look(id); v.Status != jobs.Done || v.Mail > 0 || v.Owner != uuid.Nil {
 			return false
 		}
@@ -73,6 +82,10 @@ func (w *world) finished() bool {
 func (w *world) describe() string {
 	var list []string
 	for _, id := range w.ids {
+		if !w.plans[id].submitted {
+			list = append(list, w.job(id)+" is not submitted")
+			continue
+		}
 		v := w.db.Look(id)
 		if v.Status != jobs.Done || v.Mail > 0 {
 			list = append(list, fmt.Sprintf("%s is %s %q with %d rows of mail, owner %s", w.job(id), v.Status, v.Sleeping, v.Mail, v.Owner))

@@ -208,7 +208,15 @@ func (w *world) advance() {
 func (w *world) intrude() {
 	id := w.ids[w.rng.IntN(len(w.ids))]
 	plan := w.plans[id]
+	if plan.submitting {
+		return
+	}
 	if !plan.submitted {
+		// In every other world processes submit for themselves.
+		if p := w.slots[plan.n%len(w.slots)]; w.seed%2 == 0 && !p.paused && !p.told && !p.dead && !p.over {
+			p.submit(id)
+			return
+		}
 		w.submit(id)
 		return
 	}
@@ -244,8 +252,15 @@ func (w *world) intrude() {
 }
 
 func (w *world) submit(id jobs.ID) {
+	spec, ev := w.submission(id)
+	w.plans[id].submitted = true
+	w.tell("submit%s", w.job(id))
+	w.outside(func(ctx context.Context, s *memstore.Session) error { return s.Submit(ctx, id, spec, ev) })
+}
+
+// submission makes up what is submitted.
+func (w *world) submission(id jobs.ID) (jobs.Spec, jobs.Submitted) {
 	plan := w.plans[id]
-	plan.submitted = true
 	spec := jobs.Spec{Prefix: "/sim", Role: "sim", AgentID: agentID(), AgentVersion: 1}
 	for _, p := range plan.warmup {
 		spec.Warmup = append(spec.Warmup, jobs.Block{Source: p.source()})
@@ -254,8 +269,7 @@ func (w *world) submit(id jobs.ID) {
 	if w.rng.IntN(4) == 0 {
 		ev.RunAt = time.Now().Add(time.Duration(w.rng.IntN(3000)) * time.Millisecond).UnixMilli() //nolint:forbidigo // the bubble's clock
 	}
-	w.tell("submit%s", w.job(id))
-	w.outside(func(ctx context.Context, s *memstore.Session) error { return s.Submit(ctx, id, spec, ev) })
+	return spec, ev
 }
 
 func (w *world) put(id jobs.ID, kind string) {

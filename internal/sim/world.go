@@ -77,6 +77,7 @@ type plan struct {
 	n             int
 	warmup, turns []program
 	submitted     bool
+	submitting    bool // a process does, and nobody knows yet
 }
 
 // pending is a goroutine that waits for the simulation to let it go on.

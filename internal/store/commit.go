@@ -79,8 +79,13 @@ func (s *Store) commitAll(ctx context.Context, ops ...*commitOp) error {
 	if err := s.queue(b, ops...); err != nil {
 		return err
 	}
+	show := s.queueViews(b, ops)
 	// Outside an explicit transaction a pipelined batch with one Sync is one implicit transaction.
-	return outcome(s.pool.SendBatch(ctx, b).Close(), ops[0].commit.Job)
+	err := outcome(s.pool.SendBatch(ctx, b).Close(), ops[0].commit.Job)
+	if err == nil {
+		show()
+	}
+	return err
 }
 
 // CommitIn writes c at the end of a transaction that already did something, and commits it.
@@ -101,7 +106,7 @@ func (s *Store) CommitIn(ctx context.Context, tx pgx.Tx, c jobs.Commit) error {
 }
 
 func (s *Store) ring(c jobs.Commit) {
-	s.bell.Changed(c.Job, c.State.Status == jobs.Done || c.State.Status == jobs.Paused)
+	s.bell.Changed(c.Job, rests(c))
 	if c.HandOver {
 		s.bell.Rang()
 	}

@@ -17,6 +17,16 @@ from unnest(sqlc.arg(ids)::uuid[]) as u(id)
 cross join lateral (select * from statek.jobs x where x.id = u.id offset 0) j -- one look-up for each, whatever the statistics say
 cross join lateral (select * from statek.job_state x where x.job_id = u.id offset 0) s;
 
+-- One: with a list its generic plan would be dearer than the custom ones, and each look be planned anew.
+-- name: JobRead :one
+select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
+  coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, s.result, s.error,
+  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, s.finished_at, s.owner
+from statek.jobs j
+join statek.job_state s on s.job_id = sqlc.arg(id)::uuid
+where j.id = sqlc.arg(id)::uuid;
+
 -- Newest first: ids are UUIDv7, so the cursor is the last id.
 -- name: JobsList :many
 select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,

@@ -48,14 +48,21 @@ func (m *merged[T]) done(err error) { m.outcome <- err }
 // do performs op with others and returns its outcome. errAlone: do it alone. When ctx ends, an operation that still
 // waits for its turn is taken back; one that is on its way is waited for, since only its outcome tells what happened.
 func (m *merger[T]) do(ctx context.Context, op T) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	item := &merged[T]{op: op, outcome: make(chan error, 1)}
 	m.mu.Lock()
 	m.queue = append(m.queue, item)
-	if !m.working {
-		m.working = true
-		go m.work(context.WithoutCancel(ctx))
-	}
+	first := !m.working
+	m.working = true
 	m.mu.Unlock()
+	switch {
+	case first && m.idle:
+		go m.work(context.WithoutCancel(ctx))
+	case first: // its own batch needs no goroutine: alone, that would be two more hand-overs
+		m.lead(context.WithoutCancel(ctx))
+	}
 	select {
 	case err := <-item.outcome:
 		return err
@@ -67,30 +74,47 @@ func (m *merger[T]) do(ctx context.Context, op T) error {
 	return <-item.outcome
 }
 
+// lead performs the batch of an operation that has found nobody at work, and leaves the next to others.
+func (m *merger[T]) lead(ctx context.Context) {
+	m.next(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.queue) > 0 {
+		go m.work(ctx)
+		return
+	}
+	m.working, m.last = false, 0
+}
+
 // work performs batches until nothing waits. Its context is nobody's: an operation that is given up must not take
 // others with it.
 func (m *merger[T]) work(ctx context.Context) {
-	for {
-		m.mu.Lock()
-		if n := len(m.queue); n > 0 && n < m.most/2 && n+m.last >= crowd {
-			m.mu.Unlock()
-			time.Sleep(linger) //nolint:forbidigo // waits for nobody in particular
-			m.mu.Lock()
-		}
-		n := min(len(m.queue), m.most)
-		m.last = n
-		if n == 0 {
-			m.working = false
-			m.mu.Unlock()
-			return
-		}
-		batch := m.queue[:n:n]
-		m.queue = m.queue[n:]
-		m.mu.Unlock()
-		bounded, cancel := context.WithTimeout(ctx, batchTimeout)
-		m.run(bounded, batch)
-		cancel()
+	for m.next(ctx) {
 	}
+}
+
+// next performs a batch; false: nothing waits, and whoever comes next begins again.
+func (m *merger[T]) next(ctx context.Context) bool {
+	m.mu.Lock()
+	if n := len(m.queue); n > 0 && n < m.most/2 && n+m.last >= crowd {
+		m.mu.Unlock()
+		time.Sleep(linger) //nolint:forbidigo // waits for nobody in particular
+		m.mu.Lock()
+	}
+	n := min(len(m.queue), m.most)
+	m.last = n
+	if n == 0 {
+		m.working = false
+		m.mu.Unlock()
+		return false
+	}
+	batch := m.queue[:n:n]
+	m.queue = m.queue[n:]
+	m.mu.Unlock()
+	bounded, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	m.run(bounded, batch)
+	return true
 }
 
 // withdraw takes back an operation that waits for its turn; false when it is on its way.

@@ -72,7 +72,7 @@ func (s *Store) readAll(ctx context.Context, ops ...*readOp) error {
 			ids = append(ids, op.id)
 		}
 	}
-	rows, err := s.q.JobsRead(ctx, ids)
+	rows, err := s.rows(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -84,6 +84,17 @@ func (s *Store) readAll(ctx context.Context, ops ...*readOp) error {
 		}
 	}
 	return nil
+}
+
+func (s *Store) rows(ctx context.Context, ids []jobs.ID) ([]db.JobsReadRow, error) {
+	if len(ids) > 1 {
+		return s.q.JobsRead(ctx, ids)
+	}
+	row, err := s.q.JobRead(ctx, ids[0])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return []db.JobsReadRow{db.JobsReadRow(row)}, err
 }
 
 // Jobs lists jobs, newest first.

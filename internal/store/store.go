@@ -26,6 +26,8 @@ type Store struct {
 	q     *db.Queries
 	bell  Bell
 	Waits *Waits
+	// Audience may be set before the first use. Default: nobody.
+	Audience Audience
 	// failpoints are nil but in workers that a test has armed.
 	failpoints *failpoint.Points
 

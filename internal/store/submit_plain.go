@@ -107,6 +107,9 @@ func (s *Store) submitAll(ctx context.Context, ops ...*submitOp) error {
 	return nil
 }
 
+// Promised is what SubmitJobs returns of a job that it gives to a taker, before it does.
+func Promised(n NewJob, taker uuid.UUID) jobs.Record { return started(n, taker) }
+
 // started is what a claim would have read of a job that was taken when it was inserted.
 func started(n NewJob, owner uuid.UUID) jobs.Record {
 	state, _, _ := jobs.Step(jobs.Job{}, n.Submitted, n.At) // has not failed before

@@ -44,14 +44,21 @@ type row struct {
 
 // Submit inserts a job and rings it, unless it starts later.
 func (s *Session) Submit(ctx context.Context, id jobs.ID, spec jobs.Spec, ev jobs.Submitted) error {
-	return s.do(ctx, Txn{Name: "submit", Job: id}, func() error {
-		at := s.now().UTC()
+	spec.CreatedAt = s.now().UTC()
+	_, _, err := s.SubmitFor(ctx, id, spec, ev, uuid.Nil)
+	return err
+}
+
+// SubmitFor inserts a job. A taker that lives is given it, unless it starts later; else it is rung. What was written is
+// told also when the reply is lost.
+func (s *Session) SubmitFor(ctx context.Context, id jobs.ID, spec jobs.Spec, ev jobs.Submitted, taker uuid.UUID) (written, given bool, err error) {
+	err = s.do(ctx, Txn{Name: "submit", Job: id}, func() error {
+		at := spec.CreatedAt
 		state, _, err := jobs.Step(jobs.Job{}, ev, at)
 		if err != nil {
 			return err
 		}
 		j := &job{spec: spec, status: state.Status, vars: map[string]jobs.Variable{}, wake: state.Wake(), freed: s.DB.now()}
-		j.spec.CreatedAt = at
 		if j.core, err = json.Marshal(state); err != nil {
 			return err
 		}
@@ -62,11 +69,16 @@ func (s *Session) Submit(ctx context.Context, id jobs.ID, spec jobs.Spec, ev job
 		j.seq, j.history = 1, []row{{seq: 1, at: at, kind: ev.Kind(), payload: payload}}
 		s.jobs[id] = j
 		s.changed[id] = true
-		if ev.RunAt == 0 {
+		written, given = true, ev.RunAt == 0 && taker != uuid.Nil && s.alive(taker)
+		switch {
+		case given:
+			j.owner, j.epoch = taker, 1
+		case ev.RunAt == 0:
 			s.ring(id)
 		}
 		return nil
 	})
+	return written, given, err
 }
 
 // Claim implements engine.Jobs.

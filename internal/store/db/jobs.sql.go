@@ -83,6 +83,68 @@ func (q *Queries) JobInsert(ctx context.Context, arg JobInsertParams) (uuid.UUID
 	return id, err
 }
 
+const JobRead = `-- name: JobRead :one
+select j.id, j.prefix, j.role, j.agent_version, s.status, s.outcome,
+  coalesce(case when s.parked_on is null then s.blocked_on else 'place' end, '')::text as blocked_on,
+  coalesce(case when s.parked_on is null then s.blocked_why else statek.parked_why(s.parked_on) end, '')::text as blocked_why, s.result, s.error,
+  j.source, j.locale, j.tags, j.key, j.priority, s.core, j.created_at, s.changed_at, s.finished_at, s.owner
+from statek.jobs j
+join statek.job_state s on s.job_id = $1::uuid
+where j.id = $1::uuid
+`
+
+type JobReadRow struct {
+	ID           uuid.UUID
+	Prefix       string
+	Role         string
+	AgentVersion int32
+	Status       string
+	Outcome      *string
+	BlockedOn    string
+	BlockedWhy   string
+	Result       []byte
+	Error        *string
+	Source       string
+	Locale       string
+	Tags         []string
+	Key          *string
+	Priority     int16
+	Core         []byte
+	CreatedAt    time.Time
+	ChangedAt    time.Time
+	FinishedAt   *time.Time
+	Owner        *uuid.UUID
+}
+
+// One: with a list its generic plan would be dearer than the custom ones, and each look be planned anew.
+func (q *Queries) JobRead(ctx context.Context, id uuid.UUID) (JobReadRow, error) {
+	row := q.db.QueryRow(ctx, JobRead, id)
+	var i JobReadRow
+	err := row.Scan(
+		&i.ID,
+		&i.Prefix,
+		&i.Role,
+		&i.AgentVersion,
+		&i.Status,
+		&i.Outcome,
+		&i.BlockedOn,
+		&i.BlockedWhy,
+		&i.Result,
+		&i.Error,
+		&i.Source,
+		&i.Locale,
+		&i.Tags,
+		&i.Key,
+		&i.Priority,
+		&i.Core,
+		&i.CreatedAt,
+		&i.ChangedAt,
+		&i.FinishedAt,
+		&i.Owner,
+	)
+	return i, err
+}
+
 const JobStatus = `-- name: JobStatus :one
 select status, outcome, seq from statek.job_state where job_id = $1
 `

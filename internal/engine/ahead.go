@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"statek/internal/jobs"
+	"statek/internal/jsvm"
+)
+
+// Head is the beginning of a run whose job is only being submitted. While the database writes the job, its first cell
+// computes, up to where it asks for something or ends. Until it is told that the job is this worker's, the run is in no
+// table, writes nothing and performs no call; if that never happens, nobody finds out that it has been.
+type Head struct {
+	run     *run
+	verdict chan bool
+}
+
+// ahead is a first cell that has computed before its job was given.
+type ahead struct {
+	drive *drive
+	step  jsvm.Step
+	err   error
+}
+
+// errNotGiven ends what was computed for a job that somebody else gets, or nobody.
+var errNotGiven = errors.New("engine: the job that was being submitted is not this worker's")
+
+// Head returns the beginning of a run. rec is what the submission will have written if this worker gets the job. Run has
+// to be called, and Tell once.
+func (e *Engine) Head(rec jobs.Record) *Head {
+	r := newRun(e, rec)
+	r.computed = make(chan struct{})
+	return &Head{run: r, verdict: make(chan bool, 1)}
+}
+
+// Tell says whether the job is this worker's now. It does not wait.
+func (h *Head) Tell(given bool) { h.verdict <- given }
+
+// Run waits for the verdict and then drives the job, as Start does. compute: it uses the time until then if few others
+// compute. In a crowd it would only do sooner what others have waited for longer.
+func (h *Head) Run(ctx context.Context, compute bool) {
+	work, cancel := context.WithCancelCause(ctx)
+	idle, placed := func() {}, false
+	if compute {
+		idle, placed = h.run.quiet()
+	}
+	go func() {
+		defer close(h.run.computed)
+		if placed {
+			h.run.compute(work)
+		}
+	}()
+	defer func() {
+		h.run.spare()
+		cancel(errNotGiven)
+		<-h.run.computed
+		h.run.dropAhead()
+		idle()
+	}()
+	var given bool
+	select {
+	case given = <-h.verdict:
+	case <-work.Done(): // the worker leaves; what is its own by now is handed over at once, the rest is taken over
+		given, _ = poll(h.verdict)
+	}
+	if given {
+		h.start(work, idle, placed)
+	}
+}
+
+// spareFor is how long code that was run for nothing may take to its end. To stop it is to kill a sandbox child, for which
+// others would have to wait.
+const spareFor = 100 * time.Millisecond
+
+// spare waits for what is computed ahead, though not for long.
+func (r *run) spare() {
+	timer := time.NewTimer(spareFor)
+	defer timer.Stop()
+	select {
+	case <-r.computed:
+	case <-timer.C:
+	}
+}
+
+func (h *Head) start(ctx context.Context, idle func(), placed bool) {
+	e, rec := h.run.Engine, h.run.rec
+	e.expect(rec)
+	defer e.forget(rec)
+	begin := func(_ context.Context, expel func()) *run { return e.begin(h.run, expel) }
+	if placed {
+		e.stay(ctx, idle, begin)
+		return
+	}
+	e.answer(ctx, rec.Job, begin)
+}
+
+// compute brings a new run to the first thing that its code asks for. It changes nothing but the run, and where it
+// stops the run goes on in the ordinary way.
+func (r *run) compute(ctx context.Context) {
+	if err := r.load(ctx); err != nil {
+		return
+	}
+	effects, err := r.apply(jobs.Claimed{})
+	if err != nil || len(effects) == 0 {
+		return
+	}
+	start, ok := effects[0].(jobs.StartCell)
+	if !ok || start.Origin != jobs.FromWarmup {
+		return
+	}
+	if _, err := r.startCell(ctx, start); err != nil {
+		return
+	}
+	d := r.newDrive()
+	step, err := d.replay(ctx)
+	r.ahead = &ahead{d, step, err}
+}
+
+// caughtUp waits for what is computed ahead: until then the run is another goroutine's.
+func (r *run) caughtUp(ctx context.Context) error {
+	if r.computed == nil {
+		return nil
+	}
+	if _, ok := poll(r.computed); ok {
+		return nil
+	}
+	select {
+	case <-r.computed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// takeAhead returns the drive of the open cell when it has begun ahead.
+func (r *run) takeAhead() (d *drive, step jsvm.Step, err error) {
+	a := r.ahead
+	if a == nil {
+		return nil, jsvm.Step{}, nil
+	}
+	r.ahead = nil
+	return a.drive, a.step, a.err
+}
+
+// dropAhead lets go of a VM that nobody has taken.
+func (r *run) dropAhead() {
+	if d, _, _ := r.takeAhead(); d != nil && d.vm != nil {
+		d.vm.Close()
+	}
+}

@@ -1,0 +1,37 @@
+package sim
+
+import "statek/internal/jobs"
+
+// submit has a process submit a job for itself: its first cell computes meanwhile. When nothing was written, as far as the
+// simulation knows, the application tries again some time.
+func (p *process) submit(id jobs.ID) {
+	spec, ev := p.submission(id)
+	spec.CreatedAt = p.engine.Now().UTC()
+	state, _, err := jobs.Step(jobs.Job{}, ev, spec.CreatedAt)
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	p.plans[id].submitting = true
+	p.tell("%s submits%s", p.name, p.job(id))
+	head := p.engine.Head(jobs.Record{
+		Hold: jobs.Hold{Job: id, Epoch: 1, Owner: p.id}, State: state, Seq: state.Seq, Spec: spec,
+	})
+	begun := &answering{job: id, claimed: true}
+	p.mu.Lock()
+	p.rings = append(p.rings, begun)
+	p.mu.Unlock()
+	p.group.Go(func() {
+		head.Run(p.ctx, true)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.rings = remove(p.rings, begun)
+	})
+	p.group.Go(func() {
+		written, given, err := p.db.SubmitFor(p.ctx, id, spec, ev, p.id)
+		head.Tell(given && err == nil)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.plans[id].submitted, p.plans[id].submitting = written, false
+	})
+}
