@@ -282,10 +282,13 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 	if err != nil {
 		return planned{}, fail(err, "agent "+req.Role)
 	}
-	p := planned{agent: agent}
 	own, err := agents.ParseWarmup("warmup", req.Warmup)
 	if err != nil {
 		return planned{}, invalid("warmup", nil, err.Error())
+	}
+	p := planned{agent: agent, blocks: len(own) + len(agent.Definition.Warmup)}
+	for _, b := range own {
+		p.own = append(p.own, jobs.Block{Source: b.Source, Hidden: b.Hidden})
 	}
 	known := map[string]bool{objects.Global: true} // built in, and hidden by a variable of that name
 	for name := range req.SharedVars {
@@ -330,9 +333,6 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 		}
 		for _, name := range analysis.Declared {
 			known[name] = true
-		}
-		if p.blocks++; i < len(own) {
-			p.own = append(p.own, jobs.Block{Source: b.Source, Hidden: b.Hidden})
 		}
 	}
 	return p, nil
