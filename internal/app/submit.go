@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -305,11 +306,10 @@ func (a *App) plan(ctx context.Context, req SubmitRequest) (planned, error) {
 			return planned{}, invalid("shared_vars."+name, nil, "is the name of a tool or temporal at "+req.Prefix+": choose another")
 		}
 	}
-	for name := range catalog.Tools {
-		known[name] = true
-	}
-	for name := range catalog.Temporals {
-		known[name] = true
+	for _, names := range []iter.Seq[string]{maps.Keys(catalog.Tools), maps.Keys(catalog.Temporals)} {
+		for name := range names {
+			known[name] = true
+		}
 	}
 	for i, b := range append(own, agent.Definition.Warmup...) {
 		analysis, err := a.checks.analyze(ctx, a.machine, req.Prefix, b.Source)
