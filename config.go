@@ -63,7 +63,7 @@ type WorkerConfig struct {
 	Tools []Tool
 	// Temporals are waits of this program; [Client.DefineTemporals] makes them known.
 	Temporals []Temporal
-	// MaxJobs are driven at once. Default 1,000.
+	// MaxJobs are driven at once, and as many that were woken together with more than eight. Default 1,000.
 	MaxJobs int
 	// Conns is the size of the worker's own connection pool. Default 16, at least 6.
 	Conns int

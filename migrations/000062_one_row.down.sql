@@ -1,3 +1,27 @@
+-- The versions before know neither a state that trails nor a warmup that is not in the job's own row.
+do $$
+declare
+  job uuid;
+begin
+  select js.job_id into job from statek.job_state js
+    where not starts_with(js.core::text, '{"seq":' || js.seq || ',') and not starts_with(js.core::text, '{"seq":' || js.seq || '}')
+    order by 1 limit 1;
+  if found then
+    raise exception 'the state of job % is behind its history: start the workers, and stop them when the job has ended or sleeps', job
+      using hint = 'a worker died in the middle of its cell; whoever takes the job over writes its state anew';
+  end if;
+  select js.job_id into job from statek.job_state js
+    join statek.jobs j on j.id = js.job_id
+    join statek.history h on h.job_id = js.job_id and h.seq = 1
+    where js.status <> 'DONE' and coalesce(substring(h.payload::text from '"blocks": *([0-9]+)')::integer, 0) >
+      (length(j.spec::text) - length(replace(j.spec::text, '{"source":', ''))) / length('{"source":')
+    order by 1 limit 1;
+  if found then
+    raise exception 'job % has not ended, and the version before would look for its agent''s warmup in its own row', job
+      using hint = 'let the jobs that were submitted since come to their end, or cancel them, and try again';
+  end if;
+end $$;
+
 drop function statek.commit_jobs(uuid, uuid[], bigint[], text[], integer[], bigint[], text[], text[], text[], text[], text[], timestamptz[],
     text[], text[], integer[], integer[], text[], integer[], integer[], timestamptz[], text[], bigint[],
     integer[], text[], integer[], text[], text[], text[]);

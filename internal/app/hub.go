@@ -134,7 +134,7 @@ func wake(chans map[chan *Job]bool, rests bool, job *Job) {
 			continue
 		}
 		select {
-		case ch <- job:
+		case ch <- job.clone():
 		default:
 		}
 	}

@@ -87,6 +87,16 @@ func (a *App) WaitJob(ctx context.Context, id uuid.UUID, timeout time.Duration) 
 	}
 }
 
+// clone is a job that shares nothing with it; nil stays nil.
+func (j *Job) clone() *Job {
+	if j == nil {
+		return nil
+	}
+	c := *j
+	c.Result, c.Tags = slices.Clone(j.Result), slices.Clone(j.Tags)
+	return &c
+}
+
 func atRest(status string) bool { return status == string(jobs.Done) || status == string(jobs.Paused) }
 
 // ListJobs returns a page of jobs, newest first.

@@ -34,7 +34,7 @@ type GoTool = engine.GoTool
 type WorkerConfig struct {
 	Logger    *slog.Logger
 	Providers *providers.Registry
-	// MaxJobs are driven at once. Default 1,000.
+	// MaxJobs are driven at once, and as many that were woken together with more than eight. Default 1,000.
 	MaxJobs int
 	// Conns is the size of the worker's pool. Default 16.
 	Conns int
@@ -80,6 +80,9 @@ func NewWorker(a *App, cfg WorkerConfig) (*Worker, error) {
 	}
 	if cfg.MaxJobs == 0 {
 		cfg.MaxJobs = 1000
+	}
+	if cfg.MaxJobs < 0 {
+		return nil, fmt.Errorf("app: expected MaxJobs to be positive, got %d", cfg.MaxJobs)
 	}
 	if cfg.Conns == 0 {
 		cfg.Conns = 16
@@ -216,8 +219,7 @@ type stay struct {
 	alive    context.Context
 	kill     context.CancelCauseFunc
 	taken    taken
-	room     chan struct{} // for MaxJobs
-	ring     func(ctx context.Context, list []uuid.UUID) error
+	room     chan struct{} // for as many jobs of crowds as MaxJobs
 	given    given
 }
 
@@ -227,7 +229,7 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 	st.Audience = audience{w.app.hub}
 	st.Waits.Go = w.cfg.Temporals
 	st.Waits.Jitter = func() float64 { return float64(random()>>11) / (1 << 53) }
-	s := &stay{worker: w, id: id, pool: pool, notifier: notifier, room: make(chan struct{}, w.cfg.MaxJobs), ring: st.Ring}
+	s := &stay{worker: w, id: id, pool: pool, notifier: notifier, room: make(chan struct{}, w.cfg.MaxJobs)}
 	s.alive, s.kill = context.WithCancelCause(context.WithoutCancel(ctx))
 	cfg := engine.Config{
 		Worker: id, Jobs: st, Library: library{st}, SQL: st, Objects: st, Waits: waits{st, s}, Machine: w.app.machine,

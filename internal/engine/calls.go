@@ -44,9 +44,15 @@ func (d *drive) perform(ctx context.Context, calls []jobs.Pending, redo bool) er
 	return nil
 }
 
-func (d *drive) external(p jobs.Pending) bool {
-	t, ok := d.catalog.Tools[p.Name]
+func (r *run) external(p jobs.Pending) bool {
+	t, ok := r.catalog.Tools[p.Name]
 	return p.Class == jobs.Tool && ok && t.Kind != agents.SQLTool
+}
+
+// leaves reports the row of a call that leaves the process.
+func (r *run) leaves(e jobs.Entry) bool {
+	ev, ok := e.Event.(jobs.CallIssued)
+	return ok && r.external(jobs.Pending{Name: ev.Name, Class: ev.Class})
 }
 
 // args finds the recorded arguments of a call.
@@ -250,7 +256,7 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault)
 // trails reports a commit that need not write the state: this run has, with the open cell in it, and soon will again. What
 // leaves the process is another matter: that a job has asked for it is in its state while it is under way.
 func (r *run) trails(c jobs.Commit) bool {
-	return r.row == c.State.Status && jobs.Trails(c.Entries) &&
+	return r.row == c.State.Status && jobs.Trails(c.Entries) && !slices.ContainsFunc(c.Entries, r.leaves) &&
 		len(c.Mail)+len(c.Waits)+len(c.Sets)+len(c.Withdraw)+len(c.Variables)+len(c.Usage) == 0
 }
 

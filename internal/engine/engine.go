@@ -333,6 +333,9 @@ func (e *Engine) Poke(job jobs.ID) bool {
 	return r != nil
 }
 
+// Runs reports whether the job is driven here.
+func (e *Engine) Runs(job jobs.ID) bool { return e.held(job) != nil }
+
 // Running lists the jobs driven now, and those that wait for a place although they are ours, with their epochs.
 func (e *Engine) Running() map[jobs.ID]int64 {
 	e.mu.Lock()

@@ -23,8 +23,11 @@ func (r *run) grants() []jsvm.Grant {
 
 func (r *run) hides(g jsvm.Grant) bool {
 	name := g.Name
-	if objects.Known(name) {
+	switch {
+	case objects.Known(name):
 		name = objects.Global
+	case !temporal.BuiltIn(name):
+		return false
 	}
 	_, hidden := r.vars[name]
 	return hidden

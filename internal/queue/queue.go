@@ -86,7 +86,7 @@ func New(pool *pgxpool.Pool, cfg Config, answers Answers) (*Queue, error) {
 	if answers.Crowd == nil {
 		answers.Crowd = answers.each
 	}
-	crowd := river.QueueConfig{MaxWorkers: crowdSlots, FetchCooldown: max(cfg.Cooldown, crowdCooldown), FetchPollInterval: max(cfg.Poll, crowdPoll)}
+	crowd := river.QueueConfig{MaxWorkers: slots(cfg.MaxJobs), FetchCooldown: max(cfg.Cooldown, crowdCooldown), FetchPollInterval: max(cfg.Poll, crowdPoll)}
 	if cfg.PollOnly {
 		crowd.FetchPollInterval = max(cfg.Poll, crowd.FetchCooldown)
 	}
@@ -110,6 +110,9 @@ func New(pool *pgxpool.Pool, cfg Config, answers Answers) (*Queue, error) {
 	}
 	return &Queue{client: client}, nil
 }
+
+// slots are those for crowds: what is taken with them and has no room yet is kept from others.
+func slots(maxJobs int) int { return min(crowdSlots, max(1, maxJobs/(2*crowdSlots))) }
 
 // Run takes doorbells until ctx ends, then takes no more, and returns when those taken have been answered
 // or grace is over; then their contexts are cancelled and it waits for them.

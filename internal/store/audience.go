@@ -17,7 +17,7 @@ type Audience interface {
 }
 
 // queueViews reads jobs that come to rest and are awaited, in the transaction that writes them. show is for when it has
-// committed. Nothing that goes wrong here may fail the commit: then the callers read as ever.
+// committed. What cannot be made sense of here is left out: then the callers read as ever. On the server it is a statement like the others.
 func (s *Store) queueViews(b *pgx.Batch, ops []*commitOp) (show func()) {
 	var ids []jobs.ID
 	for _, op := range ops {

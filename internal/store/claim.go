@@ -143,15 +143,6 @@ func (s *Store) HandOver(ctx context.Context, h jobs.Hold) error {
 	return nil
 }
 
-// Ring rings jobs for whoever has room.
-func (s *Store) Ring(ctx context.Context, list []jobs.ID) error {
-	if err := s.q.Ring(ctx, db.RingParams{Jobs: list, Notify: false}); err != nil {
-		return wrap(err, "ring %d jobs", len(list))
-	}
-	s.bell.Rang()
-	return nil
-}
-
 // Mail reads the job's mailbox, oldest first. Rows stay until a commit consumes them.
 func (s *Store) Mail(ctx context.Context, job jobs.ID) ([]jobs.Mail, error) {
 	rows, err := s.q.MailboxOf(ctx, []jobs.ID{job})

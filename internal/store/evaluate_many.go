@@ -104,9 +104,14 @@ func (w *Waits) lookTogether(ctx context.Context, ids []int64) (round Round, lef
 	t.conn, t.q = conn.Conn(), db.New(conn)
 	bounded, cancel := context.WithTimeout(ctx, togetherTimeout)
 	defer cancel()
-	for _, step := range []func(context.Context) error{func(ctx context.Context) error { return t.open(ctx, ids) }, t.ask, t.claim} {
+	if err := t.open(bounded, ids); err != nil { // nobody is left to look at, mostly
+		return Round{}, ids
+	}
+	for _, step := range []func(context.Context) error{t.ask, t.claim} {
 		if err := step(bounded); err != nil {
-			unprepare(ctx, t.conn)
+			if worn(err) {
+				unprepare(ctx, t.conn)
+			}
 			return Round{}, ids
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -60,6 +61,12 @@ func unprepare(ctx context.Context, conn *pgx.Conn) {
 			delete(kept, name)
 		}
 	}
+}
+
+// worn reports a failure that may be a kept statement's: not one of waiting for others.
+func worn(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code != "55P03" && pg.Code[:2] != "40"
 }
 
 // asTool appends one statement of a temporal, with several lists of values. The role is set once: whoever wrote one has written all.

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -76,6 +78,7 @@ func (m *merger[T]) do(ctx context.Context, op T) error {
 
 // lead performs the batch of an operation that has found nobody at work, and leaves the next to others.
 func (m *merger[T]) lead(ctx context.Context) {
+	defer crash()
 	m.next(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,6 +87,16 @@ func (m *merger[T]) lead(ctx context.Context) {
 		return
 	}
 	m.working, m.last = false, 0
+}
+
+// crash ends the process after a panic, as one in a goroutine of its own does. Whoever called would recover it, an HTTP server or
+// River, and nobody would ever lead again.
+func crash() {
+	if cause := recover(); cause != nil {
+		stack := debug.Stack()
+		go func() { panic(fmt.Sprintf("%v\n\n%s", cause, stack)) }()
+		select {}
+	}
 }
 
 // work performs batches until nothing waits. Its context is nobody's: an operation that is given up must not take

@@ -59,6 +59,9 @@ with horizon as (
     (select scheduled_at - interval '5 seconds' from river.river_job where state = 'available' and queue = 'default'
      order by priority, scheduled_at, id limit 1),
     (select scheduled_at - interval '5 seconds' from river.river_job where state = 'available' and queue = 'crowd'
+     order by priority, scheduled_at, id limit 1),
+    -- and those of crowds that a worker holds while it has no room
+    (select scheduled_at - interval '5 seconds' from river.river_job where state = 'running' and queue = 'crowd'
      order by priority, scheduled_at, id limit 1)) as at
 ), page as materialized (
 select m.id, m.job_id, m.kind, m.created_at from statek.mailbox m where m.id > sqlc.arg(after)::bigint order by m.id limit sqlc.arg(max_mail)::integer
