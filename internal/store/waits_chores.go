@@ -204,22 +204,31 @@ func (w *Waits) Collect(ctx context.Context) (int, error) {
 
 // collectPage deletes the unused groups among the next ones.
 func (w *Waits) collectPage(ctx context.Context) (deleted int, more bool, err error) {
-	page, err := w.q.WaitGroupsPage(ctx, db.WaitGroupsPageParams{After: w.collected.Load(), Most: collectPage})
+	before := w.now().Add(-idleGrace)
+	page, err := w.q.WaitGroupsPage(ctx, db.WaitGroupsPageParams{After: w.collected.Load(), Before: before, Most: collectPage})
 	if err != nil {
 		return 0, false, err
 	}
-	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		q := w.q.WithTx(tx)
-		ids, err := q.WaitGroupsIdle(ctx, db.WaitGroupsIdleParams{Before: w.now().Add(-idleGrace), Among: page})
-		if err != nil || len(ids) == 0 {
-			return err
+	var unused []int64
+	for _, g := range page {
+		if g.Idle {
+			unused = append(unused, g.ID)
 		}
-		n, err := q.WaitGroupsDelete(ctx, ids)
-		deleted = int(n)
-		return err
-	})
+	}
+	if len(unused) > 0 {
+		err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+			q := w.q.WithTx(tx)
+			ids, err := q.WaitGroupsIdle(ctx, db.WaitGroupsIdleParams{Before: before, Among: unused})
+			if err != nil || len(ids) == 0 {
+				return err
+			}
+			n, err := q.WaitGroupsDelete(ctx, ids)
+			deleted = int(n)
+			return err
+		})
+	}
 	if more = len(page) == collectPage; more && err == nil {
-		w.collected.Store(page[len(page)-1])
+		w.collected.Store(page[len(page)-1].ID)
 	} else {
 		w.collected.Store(0)
 	}

@@ -232,28 +232,36 @@ func (q *Queries) WaitGroupsOf(ctx context.Context, hashes [][]byte) ([]int64, e
 }
 
 const WaitGroupsPage = `-- name: WaitGroupsPage :many
-select id from statek.wait_groups where id > $1::bigint order by id limit $2
+select g.id, ((g.last_at is null or g.last_at < $1::timestamptz)
+  and (select count(*) from (select from statek.waits w where w.group_id = g.id limit 1) one) = 0)::boolean as idle
+from statek.wait_groups g where g.id > $2::bigint order by g.id limit $3
 `
 
 type WaitGroupsPageParams struct {
-	After int64
-	Most  int32
+	Before time.Time
+	After  int64
+	Most   int32
 }
 
-// The groups after an id.
-func (q *Queries) WaitGroupsPage(ctx context.Context, arg WaitGroupsPageParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, WaitGroupsPage, arg.After, arg.Most)
+type WaitGroupsPageRow struct {
+	ID   int64
+	Idle bool
+}
+
+// The groups after an id, and which of them look unused. A count of at most one, where "exists" would read all waits for a hash.
+func (q *Queries) WaitGroupsPage(ctx context.Context, arg WaitGroupsPageParams) ([]WaitGroupsPageRow, error) {
+	rows, err := q.db.Query(ctx, WaitGroupsPage, arg.Before, arg.After, arg.Most)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []int64
+	var items []WaitGroupsPageRow
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var i WaitGroupsPageRow
+		if err := rows.Scan(&i.ID, &i.Idle); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
