@@ -64,7 +64,7 @@ func (a *App) WaitJob(ctx context.Context, id uuid.UUID, timeout time.Duration) 
 	for ; ; fresh = false {
 		if !fresh {
 			job, err := a.GetJob(ctx, id)
-			if err != nil || atRest(job.Status) {
+			if err != nil || jobs.Status(job.Status).AtRest() {
 				return job, err
 			}
 		}
@@ -77,7 +77,7 @@ func (a *App) WaitJob(ctx context.Context, id uuid.UUID, timeout time.Duration) 
 			again.Stop()
 			return a.GetJob(ctx, id)
 		case job := <-changed:
-			if job != nil && atRest(job.Status) {
+			if job != nil && jobs.Status(job.Status).AtRest() {
 				again.Stop()
 				return *job, nil
 			}
@@ -96,8 +96,6 @@ func (j *Job) clone() *Job {
 	c.Result, c.Tags = slices.Clone(j.Result), slices.Clone(j.Tags)
 	return &c
 }
-
-func atRest(status string) bool { return status == string(jobs.Done) || status == string(jobs.Paused) }
 
 // ListJobs returns a page of jobs, newest first.
 func (a *App) ListJobs(ctx context.Context, f ListFilter) (JobPage, error) {

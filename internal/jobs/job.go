@@ -19,6 +19,9 @@ const (
 	Done      Status = "DONE"       // ended; Outcome says how
 )
 
+// AtRest reports states that a job leaves only because of what people do.
+func (s Status) AtRest() bool { return s == Done || s == Paused }
+
 // Outcome is how a DONE job ended.
 type Outcome string
 

@@ -9,7 +9,7 @@ import (
 // takes the job over after a crash decides what the dead one would have decided.
 func (j *Job) next(now time.Time) []Effect {
 	switch {
-	case j.Status == Done || j.Status == Paused:
+	case j.Status.AtRest():
 		return []Effect{Rest{}}
 	case j.Status == Suspended:
 		return []Effect{j.sleepOn(now)}

@@ -272,14 +272,14 @@ func (j *Job) messageReceived(now time.Time) []Effect {
 		j.reopen()
 		j.Completions++
 	}
-	if j.Status == Done || j.Status == Paused || j.Cell != nil || j.Model != nil && !j.Model.Failed {
+	if j.Status.AtRest() || j.Cell != nil || j.Model != nil && !j.Model.Failed {
 		return nil
 	}
 	return j.next(now)
 }
 
 func (j *Job) halted(ev Halted) ([]Effect, string) {
-	if j.Status == Done || j.Status == Paused {
+	if j.Status.AtRest() {
 		return nil, "the job does not run"
 	}
 	j.Status, j.Reason, j.MustHalt = Paused, ev.Reason, ""
@@ -320,7 +320,7 @@ const noCell = "no cell is open"
 // needIdle says why nothing new can be started.
 func (j *Job) needIdle() string {
 	switch {
-	case j.Status == Done || j.Status == Paused:
+	case j.Status.AtRest():
 		return "the job does not run"
 	case j.MustHalt != "" || j.MustFail != "":
 		return "the job has to stop"

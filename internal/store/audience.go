@@ -21,7 +21,7 @@ type Audience interface {
 func (s *Store) queueViews(b *pgx.Batch, ops []*commitOp) (show func()) {
 	var ids []jobs.ID
 	for _, op := range ops {
-		if s.Audience != nil && rests(op.commit) && s.Audience.Awaits(op.commit.Job) {
+		if s.Audience != nil && op.commit.State.Status.AtRest() && s.Audience.Awaits(op.commit.Job) {
 			ids = append(ids, op.commit.Job)
 		}
 	}
@@ -44,6 +44,3 @@ func (s *Store) queueViews(b *pgx.Batch, ops []*commitOp) (show func()) {
 		}
 	}
 }
-
-// rests reports commits after which the job is at rest.
-func rests(c jobs.Commit) bool { return c.State.Status == jobs.Done || c.State.Status == jobs.Paused }

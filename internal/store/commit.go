@@ -106,7 +106,7 @@ func (s *Store) CommitIn(ctx context.Context, tx pgx.Tx, c jobs.Commit) error {
 }
 
 func (s *Store) ring(c jobs.Commit) {
-	s.bell.Changed(c.Job, rests(c))
+	s.bell.Changed(c.Job, c.State.Status.AtRest())
 	if c.HandOver {
 		s.bell.Rang()
 	}
