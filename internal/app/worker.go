@@ -79,7 +79,7 @@ func NewWorker(a *App, cfg WorkerConfig) (*Worker, error) {
 		return nil, fmt.Errorf("app: expected Grace to be positive, got %s", cfg.Grace)
 	}
 	if cfg.MaxJobs == 0 {
-		cfg.MaxJobs = 1000
+		cfg.MaxJobs = queue.DefaultMaxJobs
 	}
 	if cfg.MaxJobs < 0 {
 		return nil, fmt.Errorf("app: expected MaxJobs to be positive, got %d", cfg.MaxJobs)

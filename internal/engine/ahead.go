@@ -76,12 +76,9 @@ const spareFor = 100 * time.Millisecond
 
 // spare waits for what is computed ahead, though not for long.
 func (r *run) spare() {
-	timer := time.NewTimer(spareFor)
-	defer timer.Stop()
-	select {
-	case <-r.computed:
-	case <-timer.C:
-	}
+	bounded, stop := context.WithTimeout(context.Background(), spareFor)
+	defer stop()
+	_ = r.caughtUp(bounded) // or not
 }
 
 func (h *Head) start(ctx context.Context, idle func(), placed bool) {

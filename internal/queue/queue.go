@@ -50,12 +50,15 @@ type Answers struct {
 	Crowd func(ctx context.Context, jobs []uuid.UUID)
 }
 
+// DefaultMaxJobs is so large because a job that thinks holds a slot and little else.
+const DefaultMaxJobs = 1000
+
 // Config says how doorbells are taken.
 type Config struct {
 	// Worker is the owner's id. It becomes River's client id, so that rows left running by a dead worker can
 	// be told apart.
 	Worker uuid.UUID
-	// MaxJobs with a doorbell of their own are looked at at once. Default 1,000: a job that thinks holds a slot and little else.
+	// MaxJobs with a doorbell of their own are looked at at once. Default DefaultMaxJobs.
 	MaxJobs int
 	// Cooldown is the shortest time between two fetches. Default 5 ms: at River's own 100 ms a notification
 	// inside the pause is missed and its job waits for the next poll.
@@ -75,7 +78,7 @@ type Queue struct {
 // New prepares a queue; answers are given to every doorbell, up to MaxJobs at once and to a few crowds.
 func New(pool *pgxpool.Pool, cfg Config, answers Answers) (*Queue, error) {
 	if cfg.MaxJobs == 0 {
-		cfg.MaxJobs = 1000
+		cfg.MaxJobs = DefaultMaxJobs
 	}
 	if cfg.Cooldown == 0 {
 		cfg.Cooldown = 5 * time.Millisecond

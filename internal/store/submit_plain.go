@@ -100,22 +100,19 @@ func (s *Store) submitAll(ctx context.Context, ops ...*submitOp) error {
 	for _, op := range ops {
 		for _, n := range op.list {
 			if mine[n.ID] {
-				op.taken = append(op.taken, started(n, *taker))
+				op.taken = append(op.taken, Promised(n, *taker))
 			}
 		}
 	}
 	return nil
 }
 
-// Promised is what SubmitJobs returns of a job that it gives to a taker, before it does.
-func Promised(n NewJob, taker uuid.UUID) jobs.Record { return started(n, taker) }
-
-// started is what a claim would have read of a job that was taken when it was inserted.
-func started(n NewJob, owner uuid.UUID) jobs.Record {
+// Promised is what SubmitJobs returns of a job that it gives to a taker, before it does: what a claim would have read.
+func Promised(n NewJob, taker uuid.UUID) jobs.Record {
 	state, _, _ := jobs.Step(jobs.Job{}, n.Submitted, n.At) // has not failed before
 	n.Spec.CreatedAt = n.At.Truncate(time.Microsecond)      // as the database keeps it
 	return jobs.Record{
-		Hold: jobs.Hold{Job: n.ID, Epoch: 1, Owner: owner}, State: state, Seq: state.Seq, Spec: n.Spec, Generation: n.Generation, Variables: n.Variables,
+		Hold: jobs.Hold{Job: n.ID, Epoch: 1, Owner: taker}, State: state, Seq: state.Seq, Spec: n.Spec, Generation: n.Generation, Variables: n.Variables,
 	}
 }
 
