@@ -5,10 +5,12 @@
 create function statek.take_single_heads(_groups bigint[])
   returns table (group_id bigint, id bigint, job_id uuid)
   language plpgsql volatile
+  set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan
   set enable_seqscan = off
   set enable_hashjoin = off
-  set enable_mergejoin = off as $$
+  set enable_mergejoin = off
+  set jit = off as $$
 begin
   return query
   with single as materialized (
@@ -46,10 +48,12 @@ end $$;
 create function statek.record_looks(_groups bigint[], _results text[], _attempts integer[], _retries timestamptz[],
     _marks bigint[], _deps text[], _ats timestamptz[], _now timestamptz) returns void
   language plpgsql volatile
+  set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan
   set enable_seqscan = off
   set enable_hashjoin = off
-  set enable_mergejoin = off as $$
+  set enable_mergejoin = off
+  set jit = off as $$
 begin
   update statek.wait_groups g
   set retry_at = _retries[l.n], attempts = _attempts[l.n], last_result = _results[l.n], last_error = null, last_at = _now,
