@@ -251,9 +251,9 @@ func TestJobsWaitForJobs(t *testing.T) {
 	t.Parallel()
 	k := newKit(t, nil)
 	k.work()
-	for name, tc := range map[string]struct{ code, want string }{
+	for name, tc := range map[string]struct{ code, want string }{ // each with an event of its own: they share a prefix
 		"succeeded": {"await event('go'); exit({z: 1, a: [2]})", `{"id":"%s","outcome":"succeeded","result":{"z":1,"a":[2]},"error":null}`},
-		"failed":    {"await event('go'); throw new Error('oops')", `{"id":"%s","outcome":"failed","result":null,"error":"warmup: Error: oops (cell:1:26)"}`},
+		"failed":    {"await event('up'); throw new Error('oops')", `{"id":"%s","outcome":"failed","result":null,"error":"warmup: Error: oops (cell:1:26)"}`},
 		"cancelled": {"await event('never')", `{"id":"%s","outcome":"cancelled","result":null,"error":"enough"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -266,10 +266,13 @@ func TestJobsWaitForJobs(t *testing.T) {
 				k.until(id, "SUSPENDED")
 			}
 			k.await("SQL explains it", "select why = 'the end of job ' || $2::text from statek.explain($1) where kind = 'job'", waiters[0], target)
-			if name == "cancelled" {
-				k.must(k.Cancel(t.Context(), target, "enough"))
-			} else {
+			switch name {
+			case "succeeded":
 				k.exec("select statek.emit('/', 'go')")
+			case "failed":
+				k.exec("select statek.emit('/', 'up')")
+			default:
+				k.must(k.Cancel(t.Context(), target, "enough"))
 			}
 			late := k.warm("exit(await job(id))", map[string]any{"id": target})
 			for _, id := range append(waiters, late) {
