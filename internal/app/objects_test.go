@@ -131,7 +131,9 @@ exit([a.value, a.version, b.value, b.deleted, c.changed, late])
 	})
 	k.work()
 	job := k.submit("reader", nil)
+	const lookedAt = "not exists (select from statek.wait_checks)" // the look that each wait begins with is over
 	k.until(job.ID, "SUSPENDED")
+	k.is("select " + lookedAt)
 	if got := k.single("select blocked_why from statek.job_overview where id = $1", job.ID); got != `waits for objects.changed("cfg","limit",{"since":1})` {
 		t.Errorf("blocked: %s", got)
 	}
@@ -145,7 +147,7 @@ exit([a.value, a.version, b.value, b.deleted, c.changed, late])
 	if _, _, err := k.Emit(t.Context(), "/acme", "go", "", nil); err != nil {
 		t.Fatal(err)
 	}
-	k.is("select blocked_why = 'waits for objects.changed(\"cfg\")' from statek.job_state where job_id = $1", job.ID)
+	k.is("select blocked_why = 'waits for objects.changed(\"cfg\")' and "+lookedAt+" from statek.job_state where job_id = $1", job.ID)
 	k.ended(k.submit("writer", nil).ID)
 	const want = `[2,2,null,true,[{"key":"other","version":1,"deleted":false}],"TimeoutError"]`
 	if got := k.ended(job.ID); string(got.Result) != want {
