@@ -113,10 +113,12 @@ type look struct {
 	eval     temporal.Evaluation
 	decision temporal.Decision
 	// takes says that this worker has room for what it wakes; jobs are those that were given something, as far as it is
-	// worth to load them, and taken those of them that it has got. owed says that there is more to look at.
+	// worth to load them, taken those of them that it has got, and got waits for the outcome. owed says that there is more
+	// to look at.
 	takes bool
 	jobs  []uuid.UUID
 	taken []Taken
+	got   func(bool)
 	owed  bool
 	// last resolves the waiter that was served last. It travels with the statement that comes next.
 	last *pgx.Batch
@@ -166,15 +168,15 @@ func (l *look) finish(ctx context.Context) error {
 	if l.eval.Served > 0 {
 		l.w.failpoints.Group(failpoint.LookServed, l.group.Name, l.group.Args)
 	}
+	l.got = func(bool) {}
 	if err := l.record(ctx); err != nil {
+		l.got(false)
 		return err
 	}
 	if l.eval.Served > 0 {
 		l.w.failpoints.Group(failpoint.LookCommitted, l.group.Name, l.group.Args)
 	}
-	if len(l.taken) > 0 {
-		l.w.Took(l.taken)
-	}
+	l.got(true)
 	if l.eval.Served > len(l.taken) {
 		l.w.rang()
 	}
@@ -223,11 +225,14 @@ func (l *look) record(ctx context.Context) error {
 func (l *look) recordOnce(ctx context.Context) error {
 	b := l.resolving()
 	l.queueRecord(b)
-	if l.eval.Served > 0 && l.takes {
-		b.Queue("select coalesce(current_setting('statek.taken', true), '')").QueryRow(l.readTaken)
-	}
 	if l.caught > 0 {
 		b.Queue(db.CounterAdd, SweepCaught, int64(l.caught), text(fmt.Sprintf("%s%s at %s", l.group.Name, l.group.Args, l.group.Prefix)))
+	}
+	if l.eval.Served > 0 && l.takes {
+		if err := l.take(ctx, b); err != nil {
+			return err
+		}
+		b = &pgx.Batch{}
 	}
 	if l.eval.Served == 0 {
 		// Nothing that must survive a crash: the checks would come back, and a look too many is harmless.
@@ -259,7 +264,7 @@ func (l *look) queueRecord(b *pgx.Batch) {
 }
 
 // end commits, and asks in the same round trip what is owed: whoever found the group taken while this look ran has
-// left a check. With it come the jobs that were woken, as they are after the commit.
+// left a check.
 func (l *look) end(ctx context.Context, b *pgx.Batch) error {
 	committed := false
 	b.Queue("commit").Exec(func(pgconn.CommandTag) error {
@@ -268,11 +273,7 @@ func (l *look) end(ctx context.Context, b *pgx.Batch) error {
 	})
 	l.owed = true // unless the answer says otherwise
 	b.Queue(db.WaitCheckOwed, l.group.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&l.owed) })
-	loaded := l.queueTaken(b)
 	err := l.conn.SendBatch(ctx, b).Close()
-	if err == nil {
-		loaded()
-	}
 	if committed {
 		return nil // what could not be read is asked for again
 	}

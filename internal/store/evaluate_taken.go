@@ -1,24 +1,47 @@
 package store
 
 import (
+	"context"
 	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"statek/internal/failpoint"
 	"statek/internal/jobs"
 )
 
 // mostTaken is how many jobs one look may take; more are for all workers. It must equal statek.wake's.
 const mostTaken = 4
 
-// Taken is a job that this worker has taken together with what it gave it, at an epoch. Record is what a claim would have
-// loaded; nil: it must be claimed once more.
+// Taken is a job that this worker takes together with what it gives it, at an epoch. Record is what a claim would load;
+// nil: it must be claimed once more.
 type Taken struct {
 	Job    uuid.UUID
 	Epoch  int64
 	Record *jobs.Record
+}
+
+// take sends the statements that end the look, but for the commit, and learns which jobs this worker has got with them, and what is to be
+// known of those to run them. Their rows are locked, hence it stays true; mail that comes later finds a job with an owner, who is
+// rung. While the commit waits for the disk they compute.
+func (l *look) take(ctx context.Context, b *pgx.Batch) error {
+	b.Queue("select coalesce(current_setting('statek.taken', true), '')").QueryRow(l.readTaken)
+	loaded := l.queueTaken(b)
+	err := l.conn.SendBatch(ctx, b).Close()
+	switch {
+	case err == nil:
+		loaded()
+	case l.conn.PgConn().TxStatus() != 'T':
+		return err
+	default: // what cannot be read here is claimed, and that fails for its job alone
+	}
+	l.w.failpoints.Group(failpoint.LookTaken, l.group.Name, l.group.Args)
+	if len(l.taken) > 0 {
+		l.got = l.w.Taking(l.taken)
+	}
+	return nil
 }
 
 func (l *look) readTaken(row pgx.Row) error {
@@ -41,10 +64,10 @@ func (l *look) readTaken(row pgx.Row) error {
 	return nil
 }
 
-// queueTaken appends statements that load the jobs that were given something. They follow the commit, hence see all that
-// it has brought; loaded is called when they have succeeded. Jobs under limits are never taken, so no seat is missing.
+// queueTaken appends statements that load the jobs that were given something; loaded is called when they have succeeded.
+// Jobs under limits are never taken, so no seat is missing.
 func (l *look) queueTaken(b *pgx.Batch) (loaded func()) {
-	if !l.takes || len(l.jobs) > mostTaken {
+	if len(l.jobs) > mostTaken {
 		return func() {}
 	}
 	records := make(map[jobs.ID]*jobs.Record, len(l.jobs))
