@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,6 +28,7 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 	if err != nil || !ready || l.eval.Err != "" {
 		return err
 	}
+	l.peek(ctx, heads)
 	won := map[int64]bool{} // sets; their other members in this group are gone
 	for _, head := range heads {
 		if head.SetID != nil && won[*head.SetID] {
@@ -44,9 +44,6 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 			return err
 		}
 		l.eval.Served++
-		if !slices.Contains(l.jobs, head.JobID) { // a job may wait twice for the same
-			l.jobs = append(l.jobs, head.JobID)
-		}
 		if head.SetID != nil {
 			won[*head.SetID] = true
 		}

@@ -97,7 +97,6 @@ func (l *look) resolve(ctx context.Context) error {
 	}
 	l.last = nil
 	l.eval.Served--
-	l.jobs = nil // they are claimed
 	return l.unkept(ctx, err)
 }
 

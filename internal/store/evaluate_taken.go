@@ -23,19 +23,20 @@ type Taken struct {
 	Record *jobs.Record
 }
 
-// take sends the statements that end the look, but for the commit, and learns which jobs this worker has got with them, and what is to be
-// known of those to run them. Their rows are locked, hence it stays true; mail that comes later finds a job with an owner, who is
-// rung. While the commit waits for the disk they compute.
+// take sends the statements that end the look, but for the commit, and learns which jobs this worker has got with them, and
+// their mail. Their rows are locked, hence it stays true; mail that comes later finds a job with an owner, who is rung. While
+// the commit waits for the disk they compute. Jobs under limits are never taken, so no seat is missing.
 func (l *look) take(ctx context.Context, b *pgx.Batch) error {
 	b.Queue("select coalesce(current_setting('statek.taken', true), '')").QueryRow(l.readTaken)
-	loaded := l.queueTaken(b)
-	err := l.conn.SendBatch(ctx, b).Close()
-	switch {
-	case err == nil:
-		loaded()
-	case l.conn.PgConn().TxStatus() != 'T':
-		return err
-	default: // what cannot be read here is claimed, and that fails for its job alone
+	l.peeked.queueFresh(b)
+	if err := l.conn.SendBatch(ctx, b).Close(); err != nil {
+		if l.conn.PgConn().TxStatus() != 'T' {
+			return err
+		}
+		l.peeked = nil // a row that cannot be read: its job is claimed, and that fails for it alone
+	}
+	for i, t := range l.taken {
+		l.taken[i].Record = l.peeked.at(t, l.w.Taker)
 	}
 	l.w.failpoints.Group(failpoint.LookTaken, l.group.Name, l.group.Args)
 	if len(l.taken) > 0 {
@@ -62,26 +63,4 @@ func (l *look) readTaken(row pgx.Row) error {
 		l.taken = append(l.taken, Taken{Job: id, Epoch: at})
 	}
 	return nil
-}
-
-// queueTaken appends statements that load the jobs that were given something; loaded is called when they have succeeded.
-// Jobs under limits are never taken, so no seat is missing.
-func (l *look) queueTaken(b *pgx.Batch) (loaded func()) {
-	if len(l.jobs) > mostTaken {
-		return func() {}
-	}
-	records := make(map[jobs.ID]*jobs.Record, len(l.jobs))
-	for _, id := range l.jobs {
-		records[id] = &jobs.Record{}
-	}
-	if len(records) > 0 {
-		queueLoad(b, l.jobs, func(job jobs.ID) *jobs.Record { return records[job] })
-	}
-	return func() {
-		for i, t := range l.taken {
-			if rec := records[t.Job]; rec != nil && rec.Owner == l.w.Taker && rec.Epoch == t.Epoch {
-				l.taken[i].Record = rec
-			}
-		}
-	}
 }
