@@ -15,6 +15,7 @@ import (
 type peek struct {
 	ids     []jobs.ID
 	records map[jobs.ID]*jobs.Record
+	mail    map[jobs.ID]*jobs.Record // only their mail
 	err     error
 	done    chan struct{}
 	hurry   context.CancelFunc
@@ -69,24 +70,36 @@ func (p *peek) end() {
 	}
 }
 
-// queueFresh appends what brings the records up to date in the look's own transaction, after it has taken the jobs: their
-// mail, or all if it has not been read.
-func (p *peek) queueFresh(b *pgx.Batch) {
+// queueMail appends what reads the mail of the jobs after they were taken, in the look's own transaction.
+func (p *peek) queueMail(b *pgx.Batch) {
 	if p == nil {
 		return
 	}
+	p.mail = make(map[jobs.ID]*jobs.Record, len(p.ids))
+	for _, id := range p.ids {
+		p.mail[id] = &jobs.Record{}
+	}
+	queueMail(b, p.ids, func(job jobs.ID) *jobs.Record { return p.mail[job] })
+}
+
+// complete waits for what is being read, and reads it on conn if there was no connection for it.
+func (p *peek) complete(ctx context.Context, conn *pgx.Conn) error {
+	if p == nil {
+		return nil
+	}
 	p.end()
-	if p.err != nil {
-		for _, id := range p.ids {
-			*p.records[id] = jobs.Record{}
+	if p.err == nil {
+		for id, rec := range p.records {
+			rec.Mail = p.mail[id].Mail
 		}
-		p.queue(b)
-		return
+		return nil
 	}
-	for _, rec := range p.records {
-		rec.Mail = nil
+	for _, id := range p.ids {
+		*p.records[id] = jobs.Record{}
 	}
-	queueMail(b, p.ids, func(job jobs.ID) *jobs.Record { return p.records[job] })
+	b := &pgx.Batch{}
+	p.queue(b)
+	return conn.SendBatch(ctx, b).Close()
 }
 
 // at is the record of a job since it was taken; nil: it is not known, or somebody else had the job meanwhile.

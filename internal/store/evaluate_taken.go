@@ -28,8 +28,11 @@ type Taken struct {
 // the commit waits for the disk they compute. Jobs under limits are never taken, so no seat is missing.
 func (l *look) take(ctx context.Context, b *pgx.Batch) error {
 	b.Queue("select coalesce(current_setting('statek.taken', true), '')").QueryRow(l.readTaken)
-	l.peeked.queueFresh(b)
+	l.peeked.queueMail(b)
 	if err := l.conn.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	if err := l.peeked.complete(ctx, l.conn); err != nil {
 		if l.conn.PgConn().TxStatus() != 'T' {
 			return err
 		}
