@@ -78,10 +78,14 @@ type chores struct {
 	told        []store.WatchProblem
 }
 
-// LookAtWaits implements engine.Chores.
-func (c *chores) LookAtWaits(ctx context.Context) (time.Duration, error) {
-	round, err := c.Waits.Tick(ctx)
-	return round.RetryIn, err
+// LookAround implements engine.Chores.
+func (c *chores) LookAround(ctx context.Context) (engine.Around, error) {
+	pending, err := c.Waits.Pending(ctx)
+	if err != nil {
+		return engine.Around{}, err
+	}
+	round, err := c.Waits.Do(ctx, pending)
+	return engine.Around{Again: round.RetryIn, Orphans: pending.Orphans, Strays: pending.Strays, Limits: pending.Limits}, err
 }
 
 // LookAtMarks implements engine.Chores.

@@ -96,9 +96,7 @@ func (s *Store) RingStray(ctx context.Context, limit int) (int, error) {
 		return 0, wrap(err, "ring stray jobs")
 	}
 	s.strayMail.Store(row.Reached)
-	called, err := s.SweepSeats(ctx)
-	n, _ := s.rangAll(row.Jobs, nil)
-	return n + called, err
+	return s.rangAll(row.Jobs, nil)
 }
 
 // rangAll tells the bell about a statement that rang n jobs.

@@ -186,15 +186,28 @@ delete from statek.wait_checks c
 where not exists (select from statek.wait_groups g where g.id = c.group_id);
 
 -- What a tick has to do, for one round trip. The first of an index rather than exists: with poor statistics
--- exists becomes a scan of the table.
+-- exists becomes a scan of the table. Owners are few, however many jobs each has: one probe leads to the next.
 -- name: WaitPending :one
+with recursive owners as (
+  (select s.owner from statek.job_state s where s.owner is not null order by s.owner limit 1)
+  union all
+  select (select s.owner from statek.job_state s where s.owner > o.owner order by s.owner limit 1) from owners o where o.owner is not null
+)
 select
   exists (select from statek.dirty)::boolean as dirty,
   exists (select from statek.wait_checks c where c.settle_xid is null)::boolean as unstamped,
   coalesce((select c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
     from statek.wait_checks c where c.settle_xid is not null order by c.settle_xid limit 1), false)::boolean as settled,
   coalesce((select min(w.due_at) from statek.waits w where w.due_at is not null) <= sqlc.arg(now)::timestamptz, false)::boolean as due,
-  coalesce((select min(g.retry_at) from statek.wait_groups g where g.retry_at is not null) <= sqlc.arg(now)::timestamptz, false)::boolean as retry;
+  coalesce((select min(g.retry_at) from statek.wait_groups g where g.retry_at is not null) <= sqlc.arg(now)::timestamptz, false)::boolean as retry,
+  exists (select from owners o
+    where o.owner is not null and not exists (select from statek.workers w where w.id = o.owner and w.dead_at is null))::boolean as orphans,
+  -- JobsStray looks closer; here it is only whether there can be any
+  (coalesce((select s.freed_at from statek.job_state s
+      where s.owner is null and s.parked_on is null and s.wake_at is null and s.status in ('READY', 'WARMING_UP', 'STARTED')
+      order by s.freed_at limit 1) < clock_timestamp() - interval '5 seconds', false)
+    or (select m.id from statek.mailbox m order by m.id limit 1) is not null)::boolean as strays,
+  (exists (select from statek.limits) or exists (select from statek.turns))::boolean as limits;
 
 -- name: WatchFailures :one
 select statek.watch_failed()::bigint;

@@ -145,12 +145,17 @@ func (w *Waits) Sweep(ctx context.Context, quiet time.Duration, limit int) (Roun
 // Tick does all that is due: stamps, drains, settles, retries, fires timers. One call per second and one
 // per notification is enough.
 func (w *Waits) Tick(ctx context.Context) (Round, error) {
-	const limit = 500
-	var round Round
 	pending, err := w.Pending(ctx)
 	if err != nil {
-		return round, err
+		return Round{}, err
 	}
+	return w.Do(ctx, pending)
+}
+
+// Do does what is pending about waits.
+func (w *Waits) Do(ctx context.Context, pending Pending) (Round, error) {
+	const limit = 500
+	var round Round
 	var failed error
 	step := func(do bool, chore func() (Round, error)) {
 		if !do || ctx.Err() != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"statek/internal/engine"
 	"statek/internal/jobs"
 	"statek/internal/temporal"
 )
@@ -57,8 +58,15 @@ func (s *Session) stamp(ctx context.Context) error {
 	})
 }
 
-// LookAtWaits implements engine.Chores: it fires, stamps, drains, settles and retries what is due.
-func (s *Session) LookAtWaits(ctx context.Context) (time.Duration, error) {
+// LookAround implements engine.Chores: it fires, stamps, drains, settles and retries what is due.
+func (s *Session) LookAround(ctx context.Context) (engine.Around, error) {
+	seen := s.around()
+	var err error
+	seen.Again, err = s.lookAtWaits(ctx)
+	return seen, err
+}
+
+func (s *Session) lookAtWaits(ctx context.Context) (time.Duration, error) {
 	now := s.now()
 	due, unstamped, dirty, settled, retry := s.pending(now)
 	if due {

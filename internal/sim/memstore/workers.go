@@ -118,10 +118,26 @@ func (s *Session) WakeDue(ctx context.Context, _ int) (n int, err error) {
 	})
 }
 
+// around sees what there is to do besides waits.
+func (s *Session) around() (seen engine.Around) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen.Strays = len(s.mail) > 0
+	for id, j := range s.jobs {
+		seen.Orphans = seen.Orphans || s.orphaned(id, j)
+		seen.Strays = seen.Strays || s.hasWork(id, j, s.DB.now().Add(-straysAfter))
+	}
+	return seen
+}
+
+func (db *DB) orphaned(_ jobs.ID, j *job) bool { return j.owner != uuid.Nil && !db.alive(j.owner) }
+
+// SweepSeats implements engine.Chores; there are no limits.
+func (s *Session) SweepSeats(context.Context) (int, error) { return 0, nil }
+
 // TakeOver implements engine.Chores.
 func (s *Session) TakeOver(ctx context.Context) (n int, err error) {
-	orphaned := func(_ jobs.ID, j *job) bool { return j.owner != uuid.Nil && !s.alive(j.owner) }
-	return s.each(ctx, "take over", orphaned, func(id jobs.ID, j *job) {
+	return s.each(ctx, "take over", s.orphaned, func(id jobs.ID, j *job) {
 		j.epoch++
 		j.owner, j.from, j.rung, j.freed = uuid.Nil, j.owner, false, s.DB.now()
 		if !s.Bugs.KeepOwner {
