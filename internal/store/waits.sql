@@ -170,11 +170,16 @@ where g.id = any(sqlc.arg(among)::bigint[]) and (g.last_at is null or g.last_at 
 order by g.id
 for update skip locked;
 
--- The groups after an id, and which of them look unused. A count of at most one, where "exists" would read all waits for a hash.
--- name: WaitGroupsPage :many
-select g.id, ((g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
-  and (select count(*) from (select from statek.waits w where w.group_id = g.id limit 1) one) = 0)::boolean as idle
-from statek.wait_groups g where g.id > sqlc.arg(after)::bigint order by g.id limit sqlc.arg(most);
+-- Looks at the groups after an id, and returns how many there were, the last of them, and those that look unused. A count of at
+-- most one, where "exists" would read all waits for a hash.
+-- name: WaitGroupsPage :one
+select count(*)::integer as looked, coalesce(max(p.id), 0)::bigint as reached,
+  coalesce(array_agg(p.id order by p.id) filter (where p.idle), '{}')::bigint[] as idle
+from (
+  select g.id, ((g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
+    and (select count(*) from (select from statek.waits w where w.group_id = g.id limit 1) one) = 0)::boolean as idle
+  from statek.wait_groups g where g.id > sqlc.arg(after)::bigint order by g.id limit sqlc.arg(most)
+) p;
 
 -- name: WaitGroupsDelete :execrows
 delete from statek.wait_groups g

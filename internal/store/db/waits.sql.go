@@ -231,10 +231,14 @@ func (q *Queries) WaitGroupsOf(ctx context.Context, hashes [][]byte) ([]int64, e
 	return items, nil
 }
 
-const WaitGroupsPage = `-- name: WaitGroupsPage :many
-select g.id, ((g.last_at is null or g.last_at < $1::timestamptz)
-  and (select count(*) from (select from statek.waits w where w.group_id = g.id limit 1) one) = 0)::boolean as idle
-from statek.wait_groups g where g.id > $2::bigint order by g.id limit $3
+const WaitGroupsPage = `-- name: WaitGroupsPage :one
+select count(*)::integer as looked, coalesce(max(p.id), 0)::bigint as reached,
+  coalesce(array_agg(p.id order by p.id) filter (where p.idle), '{}')::bigint[] as idle
+from (
+  select g.id, ((g.last_at is null or g.last_at < $1::timestamptz)
+    and (select count(*) from (select from statek.waits w where w.group_id = g.id limit 1) one) = 0)::boolean as idle
+  from statek.wait_groups g where g.id > $2::bigint order by g.id limit $3
+) p
 `
 
 type WaitGroupsPageParams struct {
@@ -244,29 +248,18 @@ type WaitGroupsPageParams struct {
 }
 
 type WaitGroupsPageRow struct {
-	ID   int64
-	Idle bool
+	Looked  int32
+	Reached int64
+	Idle    []int64
 }
 
-// The groups after an id, and which of them look unused. A count of at most one, where "exists" would read all waits for a hash.
-func (q *Queries) WaitGroupsPage(ctx context.Context, arg WaitGroupsPageParams) ([]WaitGroupsPageRow, error) {
-	rows, err := q.db.Query(ctx, WaitGroupsPage, arg.Before, arg.After, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []WaitGroupsPageRow
-	for rows.Next() {
-		var i WaitGroupsPageRow
-		if err := rows.Scan(&i.ID, &i.Idle); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+// Looks at the groups after an id, and returns how many there were, the last of them, and those that look unused. A count of at
+// most one, where "exists" would read all waits for a hash.
+func (q *Queries) WaitGroupsPage(ctx context.Context, arg WaitGroupsPageParams) (WaitGroupsPageRow, error) {
+	row := q.db.QueryRow(ctx, WaitGroupsPage, arg.Before, arg.After, arg.Most)
+	var i WaitGroupsPageRow
+	err := row.Scan(&i.Looked, &i.Reached, &i.Idle)
+	return i, err
 }
 
 const WaitGroupsQuiet = `-- name: WaitGroupsQuiet :many
