@@ -108,9 +108,15 @@ func (c *chores) SweepWaits(ctx context.Context) (int, error) {
 	}
 	round, err := c.Waits.Sweep(ctx, c.sweep.Quiet, c.sweep.Most)
 	c.sweep = c.sweep.After(temporal.Round{Looked: round.Looks, Caught: round.Caught})
+	return round.Caught, err
+}
+
+// Tidy implements engine.Chores. What is wrong with the watches is told, too.
+func (c *chores) Tidy(ctx context.Context) error {
+	err := c.Store.Tidy(ctx)
 	_, collectErr := c.Waits.Collect(ctx)
 	_, objectsErr := c.CollectObjects(ctx)
-	return round.Caught, errors.Join(err, collectErr, objectsErr, c.tellProblems(ctx))
+	return errors.Join(err, collectErr, objectsErr, c.tellProblems(ctx))
 }
 
 // Prune implements engine.Chores.

@@ -60,6 +60,7 @@ type Chores interface {
 	TakeOver(ctx context.Context) (int, error)
 	RingStray(ctx context.Context, limit int) (int, error)
 	Bury(ctx context.Context, ids []uuid.UUID, deadAfter time.Duration) ([]uuid.UUID, error)
+	// Tidy removes what nobody needs any more.
 	Tidy(ctx context.Context) error
 	// SweepSeats calls parked jobs to seats that nobody has vacated.
 	SweepSeats(ctx context.Context) (int, error)
@@ -238,15 +239,17 @@ func (k *Keeper) takeOver(ctx context.Context) {
 
 // Chore does this worker's share until ctx ends: waits every second and when they are due or marked, takeovers in the second
 // that sees somebody's jobs orphaned, jobs' own timers when the heartbeat has seen that one is due, strays, which are old by
-// then, and seats every four seconds while there are any, tidying every minute. What is asked every second costs most of an
+// then, and seats every four seconds while there are any, tidying and sweeping every minute. What is asked every second costs most of an
 // idle worker's statements.
 func (k *Keeper) Chore(ctx context.Context) error {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	for n := 0; ; n++ {
 		k.around(ctx, k.waits(ctx), n%4 == 0)
-		if n%60 == 30 {
+		switch n % 60 { // far from each other: an idle worker's statements are counted over any twenty seconds
+		case 5:
 			k.say(ctx, "tidying", k.Chores.Tidy(ctx))
+		case 30:
 			caught, err := k.Chores.SweepWaits(ctx)
 			k.say(ctx, "sweeping waits", err)
 			if caught > 0 {

@@ -145,6 +145,22 @@ from (
 order by x.last_at nulls first
 limit sqlc.arg(most);
 
+-- name: WaitGroupsRead :many
+select g.id, g.prefix, g.kind, g.temporal_id, g.args
+from statek.wait_groups g
+where g.id = any(sqlc.arg(ids)::bigint[])
+order by g.id;
+
+-- Groups that a sweep has asked about in vain. One that somebody looks at is left to them, and so is one that wants another look.
+-- name: WaitGroupsSeen :exec
+update statek.wait_groups g
+set last_at = sqlc.arg(now)::timestamptz, last_result = 'idle'
+where g.id = any(array(
+  select x.id from statek.wait_groups x
+  where x.id = any(sqlc.arg(ids)::bigint[]) and x.retry_at is null
+  order by x.id
+  for no key update skip locked));
+
 -- Whether something already told, or is about to tell, to look at the group.
 -- name: WaitGroupTold :one
 select (exists (select from statek.wait_checks c where c.group_id = sqlc.arg(id)::bigint)

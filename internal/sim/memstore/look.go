@@ -372,7 +372,14 @@ func (s *Session) SweepWaits(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
-	err := s.do(ctx, Txn{Name: "collect"}, func() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.caught - before, nil
+}
+
+// Tidy implements engine.Chores: it deletes groups that nobody waits in.
+func (s *Session) Tidy(ctx context.Context) error {
+	return s.do(ctx, Txn{Name: "collect"}, func() error {
 		for id, g := range s.groups {
 			if g.lastAt.Before(s.now().Add(-idleGrace)) && len(s.heads(g, 1)) == 0 {
 				delete(s.groups, id)
@@ -382,7 +389,4 @@ func (s *Session) SweepWaits(ctx context.Context) (int, error) {
 		s.checks = slices.DeleteFunc(s.checks, func(c *check) bool { return s.groups[c.group] == nil })
 		return nil
 	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.caught - before, err
 }

@@ -193,9 +193,6 @@ func (s *Session) Bury(ctx context.Context, ids []uuid.UUID, deadAfter time.Dura
 // Prune implements engine.Chores; a simulated life is too short for its jobs to be removed.
 func (s *Session) Prune(context.Context) (bool, error) { return false, nil }
 
-// Tidy implements engine.Chores; there is nothing to tidy.
-func (s *Session) Tidy(context.Context) error { return nil }
-
 // each is one statement over all jobs that it wants. When there are none it is only a question.
 func (s *Session) each(ctx context.Context, name string, want func(jobs.ID, *job) bool, do func(jobs.ID, *job)) (n int, err error) {
 	found := func() (ids []jobs.ID) {

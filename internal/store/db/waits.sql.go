@@ -312,6 +312,47 @@ func (q *Queries) WaitGroupsQuiet(ctx context.Context, arg WaitGroupsQuietParams
 	return items, nil
 }
 
+const WaitGroupsRead = `-- name: WaitGroupsRead :many
+select g.id, g.prefix, g.kind, g.temporal_id, g.args
+from statek.wait_groups g
+where g.id = any($1::bigint[])
+order by g.id
+`
+
+type WaitGroupsReadRow struct {
+	ID         int64
+	Prefix     string
+	Kind       string
+	TemporalID *uuid.UUID
+	Args       []byte
+}
+
+func (q *Queries) WaitGroupsRead(ctx context.Context, ids []int64) ([]WaitGroupsReadRow, error) {
+	rows, err := q.db.Query(ctx, WaitGroupsRead, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WaitGroupsReadRow
+	for rows.Next() {
+		var i WaitGroupsReadRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Prefix,
+			&i.Kind,
+			&i.TemporalID,
+			&i.Args,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const WaitGroupsRetry = `-- name: WaitGroupsRetry :many
 select id
 from statek.wait_groups
@@ -344,6 +385,27 @@ func (q *Queries) WaitGroupsRetry(ctx context.Context, arg WaitGroupsRetryParams
 		return nil, err
 	}
 	return items, nil
+}
+
+const WaitGroupsSeen = `-- name: WaitGroupsSeen :exec
+update statek.wait_groups g
+set last_at = $1::timestamptz, last_result = 'idle'
+where g.id = any(array(
+  select x.id from statek.wait_groups x
+  where x.id = any($2::bigint[]) and x.retry_at is null
+  order by x.id
+  for no key update skip locked))
+`
+
+type WaitGroupsSeenParams struct {
+	Now time.Time
+	Ids []int64
+}
+
+// Groups that a sweep has asked about in vain. One that somebody looks at is left to them, and so is one that wants another look.
+func (q *Queries) WaitGroupsSeen(ctx context.Context, arg WaitGroupsSeenParams) error {
+	_, err := q.db.Exec(ctx, WaitGroupsSeen, arg.Now, arg.Ids)
+	return err
 }
 
 const WaitGroupsSettled = `-- name: WaitGroupsSettled :many
