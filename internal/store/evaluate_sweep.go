@@ -126,9 +126,15 @@ func (w *Waits) unmet(ctx context.Context, versions map[uuid.UUID][]waitGroup) (
 	do := func(sql string) { b.ExecParams(sql, nil, nil, nil, nil) }
 	var asked []int64 // what is asked at each place of the batch; 0: nothing
 	add := func(id int64) { asked = append(asked, id) }
-	do("savepoint ask")
-	add(0)
+	if len(versions) > 1 {
+		do("savepoint ask")
+		add(0)
+	}
 	for version, groups := range versions {
+		if len(asked) > 1 {
+			do("rollback to savepoint ask")
+			add(0)
+		}
 		def, err := w.definition(ctx, w.q, &version)
 		if err != nil {
 			return nil, err
@@ -141,8 +147,6 @@ func (w *Waits) unmet(ctx context.Context, versions map[uuid.UUID][]waitGroup) (
 			b.ExecParams(def.Condition.SQL, values, nil, nil, nil)
 			add(g.ID)
 		}
-		do("rollback to savepoint ask")
-		add(0)
 	}
 	results, err := w.askAsTool(ctx, b)
 	if err != nil {

@@ -97,12 +97,3 @@ from (
   where w.group_id = sqlc.arg(group_id)
   limit 1
 ) one;
-
--- name: FactsExpire :execrows
-delete from statek.facts
-where id = any(array(
-  select f.id from statek.facts f
-  where f.expires_at <= sqlc.arg(now)::timestamptz
-  order by f.expires_at
-  limit sqlc.arg(most)
-  for update skip locked));

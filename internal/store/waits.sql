@@ -202,9 +202,22 @@ delete from statek.wait_groups g
 where g.id = any(sqlc.arg(ids)::bigint[])
   and not exists (select from statek.waits w where w.group_id = g.id);
 
--- name: WaitChecksOrphaned :execrows
-delete from statek.wait_checks c
-where not exists (select from statek.wait_groups g where g.id = c.group_id);
+-- Checks that belong to no group, and facts that have expired.
+-- name: WaitsExpire :exec
+with orphans as (
+  delete from statek.wait_checks
+  where id = any(array(
+    select c.id from statek.wait_checks c
+    where not exists (select from statek.wait_groups g where g.id = c.group_id)
+    for update of c skip locked))
+)
+delete from statek.facts
+where id = any(array(
+  select f.id from statek.facts f
+  where f.expires_at <= sqlc.arg(now)::timestamptz
+  order by f.expires_at
+  limit sqlc.arg(most)
+  for update skip locked));
 
 -- What a tick has to do, for one round trip. The first of an index rather than exists: with poor statistics
 -- exists becomes a scan of the table. Owners are few, however many jobs each has: one probe leads to the next.

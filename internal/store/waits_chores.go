@@ -204,11 +204,8 @@ func (w *Waits) Collect(ctx context.Context) (int, error) {
 			break
 		}
 	}
-	if _, err := w.q.WaitChecksOrphaned(ctx); err != nil {
-		return n, wrap(err, "collect checks")
-	}
-	_, err := w.q.FactsExpire(ctx, db.FactsExpireParams{Now: w.now(), Most: limit})
-	return n, wrap(err, "expire facts")
+	err := w.q.WaitsExpire(ctx, db.WaitsExpireParams{Now: w.now(), Most: limit})
+	return n, wrap(err, "collect checks and facts")
 }
 
 // collectPage deletes the unused groups among the next ones.

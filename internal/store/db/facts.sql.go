@@ -35,29 +35,6 @@ func (q *Queries) FactEmit(ctx context.Context, arg FactEmitParams) (int64, erro
 	return id, err
 }
 
-const FactsExpire = `-- name: FactsExpire :execrows
-delete from statek.facts
-where id = any(array(
-  select f.id from statek.facts f
-  where f.expires_at <= $1::timestamptz
-  order by f.expires_at
-  limit $2
-  for update skip locked))
-`
-
-type FactsExpireParams struct {
-	Now  time.Time
-	Most int32
-}
-
-func (q *Queries) FactsExpire(ctx context.Context, arg FactsExpireParams) (int64, error) {
-	result, err := q.db.Exec(ctx, FactsExpire, arg.Now, arg.Most)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const FactsReady = `-- name: FactsReady :one
 select count(*) > 0 as ready
 from (

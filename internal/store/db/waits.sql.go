@@ -58,19 +58,6 @@ func (q *Queries) WaitCheckOwed(ctx context.Context, groupID int64) (bool, error
 	return exists, err
 }
 
-const WaitChecksOrphaned = `-- name: WaitChecksOrphaned :execrows
-delete from statek.wait_checks c
-where not exists (select from statek.wait_groups g where g.id = c.group_id)
-`
-
-func (q *Queries) WaitChecksOrphaned(ctx context.Context) (int64, error) {
-	result, err := q.db.Exec(ctx, WaitChecksOrphaned)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const WaitChecksOwed = `-- name: WaitChecksOwed :many
 select distinct group_id from statek.wait_checks where group_id = any($1::bigint[]) and settle_xid = '0'
 `
@@ -791,6 +778,34 @@ type WaitWithdrawParams struct {
 
 func (q *Queries) WaitWithdraw(ctx context.Context, arg WaitWithdrawParams) error {
 	_, err := q.db.Exec(ctx, WaitWithdraw, arg.Job, arg.Cell, arg.Calls)
+	return err
+}
+
+const WaitsExpire = `-- name: WaitsExpire :exec
+with orphans as (
+  delete from statek.wait_checks
+  where id = any(array(
+    select c.id from statek.wait_checks c
+    where not exists (select from statek.wait_groups g where g.id = c.group_id)
+    for update of c skip locked))
+)
+delete from statek.facts
+where id = any(array(
+  select f.id from statek.facts f
+  where f.expires_at <= $1::timestamptz
+  order by f.expires_at
+  limit $2
+  for update skip locked))
+`
+
+type WaitsExpireParams struct {
+	Now  time.Time
+	Most int32
+}
+
+// Checks that belong to no group, and facts that have expired.
+func (q *Queries) WaitsExpire(ctx context.Context, arg WaitsExpireParams) error {
+	_, err := q.db.Exec(ctx, WaitsExpire, arg.Now, arg.Most)
 	return err
 }
 
