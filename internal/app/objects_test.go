@@ -201,7 +201,7 @@ func (k *kit) wantThree(job app.Job) {
 	if got := k.single("select string_agg(version || ':' || value, ' ' order by version) from statek.object_history"); got != "1:1 2:2 3:3" {
 		k.t.Errorf("versions = %s, want each write once", got)
 	}
-	if got := k.single("select string_agg(payload -> 'value' ->> 'version', ' ' order by seq) from statek.history where kind = 'call_settled' and payload ->> 'name' = 'objects.put'"); got != "1 2 3" {
+	if got := k.single("select string_agg(payload -> 'value' ->> 'version', ' ' order by seq) from statek.history_entries where kind = 'call_settled' and payload ->> 'name' = 'objects.put'"); got != "1 2 3" {
 		k.t.Errorf("recorded versions = %s, want 1 2 3", got)
 	}
 }
