@@ -230,7 +230,6 @@ func TestJobsOfAWorkerThatIsGoneAreTakenOver(t *testing.T) {
 	k.work()
 	id := k.submit("a", nil).ID
 	k.is("select status = 'SUSPENDED' and owner is null from statek.job_state where job_id = $1", id)
-
 	k.exec("update statek.job_state set owner = $2 where job_id = $1", id, uuid.New())
 	k.is("select owner is null from statek.job_state where job_id = $1", id)
 }

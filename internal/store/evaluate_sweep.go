@@ -71,7 +71,7 @@ func (w *Waits) ask(ctx context.Context, ids []int64) (calm []int64, err error) 
 			nothing, err = w.noEnd(ctx, g)
 		case temporal.Object:
 			nothing, err = w.noChange(ctx, g)
-		case temporal.Go: // only its program can be asked
+		default: // in Go: only its program can be asked
 		}
 		if err != nil {
 			return nil, err
