@@ -26,7 +26,7 @@ type Tool struct {
 	// Retry says how a call is repeated whose error is a *ToolError that may pass.
 	Retry Retry
 	// Call performs the tool. An error that is, or wraps, a *ToolError says how it may be treated; any other is given to
-	// the code at once.
+	// the code at once, and so is a panic, whose stack is logged.
 	Call func(ctx context.Context, call ToolCall) (any, error)
 }
 

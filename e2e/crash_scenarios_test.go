@@ -197,7 +197,7 @@ func tell(e jobs.Entry) string {
 // entries reads a job's history as the engine would.
 func (w *world) entries(job uuid.UUID) []jobs.Entry {
 	w.t.Helper()
-	rows, err := w.pool.Query(w.t.Context(), "select seq, cell, call, at, kind, payload from statek.history where job_id = $1 order by seq", job)
+	rows, err := w.pool.Query(w.t.Context(), "select seq, cell, call, at, kind, payload from statek.history_entries where job_id = $1 order by seq", job)
 	if err != nil {
 		w.t.Fatal(err)
 	}

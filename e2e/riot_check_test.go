@@ -23,7 +23,7 @@ func (r *riot) check() {
 			+ coalesce((select sum(amount) from app.moves where payee = a.id), 0) - coalesce((select sum(amount) from app.moves where payer = a.id), 0)`,
 		"sums of money are not what there was": "select from app.accounts having sum(balance) <> 40000",
 		"moves are not recorded once, by the job that made them": `select from app.moves m
-			full join (select job_id, (payload ->> 'value')::bigint as id from statek.history
+			full join (select job_id, (payload ->> 'value')::bigint as id from statek.history_entries
 				where kind = 'call_settled' and payload ->> 'name' = 'move' and payload ->> 'value' is not null) h on h.id = m.id
 			group by coalesce(m.id, h.id) having count(m.id) <> 1 or count(h.id) <> 1 or bool_or(m.job_id <> h.job_id)`,
 		"steps were made twice or not at all": `select from app.moves group by job_id, step having count(*) <> 1`,

@@ -78,10 +78,14 @@ type chores struct {
 	told        []store.WatchProblem
 }
 
-// LookAtWaits implements engine.Chores.
-func (c *chores) LookAtWaits(ctx context.Context) (time.Duration, error) {
-	round, err := c.Waits.Tick(ctx)
-	return round.RetryIn, err
+// LookAround implements engine.Chores.
+func (c *chores) LookAround(ctx context.Context) (engine.Around, error) {
+	pending, err := c.Waits.Pending(ctx)
+	if err != nil {
+		return engine.Around{}, err
+	}
+	round, err := c.Waits.Do(ctx, pending)
+	return engine.Around{Again: round.RetryIn, Orphans: pending.Orphans, Strays: pending.Strays, Limits: pending.Limits}, err
 }
 
 // LookAtMarks implements engine.Chores.
@@ -104,9 +108,15 @@ func (c *chores) SweepWaits(ctx context.Context) (int, error) {
 	}
 	round, err := c.Waits.Sweep(ctx, c.sweep.Quiet, c.sweep.Most)
 	c.sweep = c.sweep.After(temporal.Round{Looked: round.Looks, Caught: round.Caught})
+	return round.Caught, err
+}
+
+// Tidy implements engine.Chores. What is wrong with the watches is told, too.
+func (c *chores) Tidy(ctx context.Context) error {
+	err := c.Store.Tidy(ctx)
 	_, collectErr := c.Waits.Collect(ctx)
 	_, objectsErr := c.CollectObjects(ctx)
-	return round.Caught, errors.Join(err, collectErr, objectsErr, c.tellProblems(ctx))
+	return errors.Join(err, collectErr, objectsErr, c.tellProblems(ctx))
 }
 
 // Prune implements engine.Chores.

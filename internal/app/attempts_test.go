@@ -296,8 +296,8 @@ func TestCellsEndAfterTheirCalls(t *testing.T) {
 				t.Errorf("%s with %s after %d calls", job.Status, job.Result, m.calls(t))
 			}
 			k.is(`select array_agg(kind order by seq) filter (where kind in ('call_failed', 'call_retried', 'call_settled', 'cell_ended') and call in (0, 1))
-				@> '{call_failed,call_retried,call_settled,cell_ended}' from statek.history where job_id = $1`, id)
-			k.is(`select min(seq) filter (where kind = 'call_settled' and call = 1) < min(seq) filter (where kind = 'cell_ended') from statek.history where job_id = $1`, id)
+				@> '{call_failed,call_retried,call_settled,cell_ended}' from statek.history_entries where job_id = $1`, id)
+			k.is(`select min(seq) filter (where kind = 'call_settled' and call = 1) < min(seq) filter (where kind = 'cell_ended') from statek.history_entries where job_id = $1`, id)
 		})
 	}
 }

@@ -104,7 +104,7 @@ func TestPauseAndResumeInTheMiddleOfACell(t *testing.T) {
 	}
 	_, _, err := k.Emit(t.Context(), "/", "go", "", json.RawMessage("7")) // while it is paused
 	k.must(err)
-	k.is("select exists (select from statek.history where job_id = $1 and kind = 'call_settled')", job.ID)
+	k.is("select exists (select from statek.history_entries where job_id = $1 and kind = 'call_settled')", job.ID)
 	k.must(k.Resume(t.Context(), job.ID, "me"))
 	key := service.next(t)
 	k.must(k.Pause(t.Context(), job.ID, "again"))

@@ -153,12 +153,12 @@ type armedChores struct {
 	points *failpoint.Points
 }
 
-// LookAtWaits implements engine.Chores.
-func (c armedChores) LookAtWaits(ctx context.Context) (time.Duration, error) {
+// LookAround implements engine.Chores.
+func (c armedChores) LookAround(ctx context.Context) (engine.Around, error) {
 	c.points.Worker(failpoint.TickBefore)
-	again, err := c.Chores.LookAtWaits(ctx)
+	seen, err := c.Chores.LookAround(ctx)
 	c.points.Worker(failpoint.TickAfter)
-	return again, err
+	return seen, err
 }
 
 // LookAtMarks implements engine.Chores.

@@ -175,7 +175,7 @@ func TestListOfWaitsResolvesElementByElement(t *testing.T) {
 		"try { const [c] = event('c') } catch (e) { exit(e.name) }", nil)
 	k.until(id, "SUSPENDED")
 	k.emit("b", "2")
-	k.await("b is printed", "select exists (select from statek.history where job_id = $1 and kind = 'call_settled' and call = 2)", id)
+	k.await("b is printed", "select exists (select from statek.history_entries where job_id = $1 and kind = 'call_settled' and call = 2)", id)
 	k.emit("a", "1")
 	if got := k.ended(id); string(got.Result) != `"TypeError"` || k.console(id) != "b 2|a 1" {
 		t.Errorf("result %s, console %q", got.Result, k.console(id))

@@ -222,3 +222,14 @@ func TestGracefulStopHandsOver(t *testing.T) {
 		t.Errorf("results (-want +got):\n%s", diff)
 	}
 }
+
+// TestJobsOfAWorkerThatIsGoneAreTakenOver although nobody buries it: it left without them, or its sweeper died in between.
+func TestJobsOfAWorkerThatIsGoneAreTakenOver(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{"agents/a.md": simpleAgent, "agents/a.warmup.js": "await event('go'); exit(1)"})
+	k.work()
+	id := k.submit("a", nil).ID
+	k.is("select status = 'SUSPENDED' and owner is null from statek.job_state where job_id = $1", id)
+	k.exec("update statek.job_state set owner = $2 where job_id = $1", id, uuid.New())
+	k.is("select owner is null from statek.job_state where job_id = $1", id)
+}

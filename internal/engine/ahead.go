@@ -51,7 +51,7 @@ func (h *Head) Run(ctx context.Context, compute bool) {
 	go func() {
 		defer close(h.run.computed)
 		if placed {
-			h.run.compute(work)
+			h.run.broken = h.run.guarded(work, "computing ahead", h.run.rec.Job, func() error { h.run.compute(work); return nil })
 		}
 	}()
 	defer func() {
@@ -136,11 +136,11 @@ func (r *run) caughtUp(ctx context.Context) error {
 		return nil
 	}
 	if _, ok := poll(r.computed); ok {
-		return nil
+		return r.broken
 	}
 	select {
 	case <-r.computed:
-		return nil
+		return r.broken
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

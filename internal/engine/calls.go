@@ -164,13 +164,11 @@ func (d *drive) startTool(p jobs.Pending, args []json.RawMessage, redo bool) err
 	if redo && tool.Once && tool.Kind != agents.SQLTool {
 		return d.settle(p, nil, unknownOutcome(p, "was interrupted"))
 	}
-	d.inflight++
-	d.wg.Go(func() {
+	d.background(p, func() result {
 		if tool.Kind == agents.SQLTool {
-			d.results.put(d.runSQL(p, tool, values))
-			return
+			return d.runSQL(p, tool, values)
 		}
-		d.results.put(d.callOut(p, tool, values))
+		return d.callOut(p, tool, values)
 	})
 	return nil
 }

@@ -195,7 +195,7 @@ func (e *Engine) stay(ctx context.Context, idle func(), take func(work context.C
 	r.idle = idle
 	defer e.vacate(ctx, r)
 	defer e.leave(r)
-	if err := r.drive(work); err != nil {
+	if err := e.guarded(work, "a run", r.rec.Job, func() error { return r.drive(work) }); err != nil {
 		e.settle(work, r, err)
 	}
 }
@@ -275,7 +275,7 @@ func (e *Engine) vacate(ctx context.Context, r *run) {
 }
 
 // settle ends a run that failed. Most failures say that the job is somebody else's now, or that the
-// database is away: then there is nothing to write. A commit refused for good pauses the job.
+// database is away: then there is nothing to write. A commit refused for good pauses the job, and so does a panic.
 func (e *Engine) settle(ctx context.Context, r *run, err error) {
 	job := r.rec.Job
 	if cause := context.Cause(ctx); cause != nil {
@@ -295,7 +295,7 @@ func (e *Engine) settle(ctx context.Context, r *run, err error) {
 		}
 		return
 	}
-	e.complain(ctx, "job paused: its commit was refused", job, err)
+	e.complain(ctx, "job paused: it cannot go on", job, err)
 	rec, claimed, err2 := e.Jobs.Claim(ctx, job, e.Worker, false)
 	if err2 != nil || !claimed {
 		return

@@ -63,7 +63,10 @@ func (r *run) complete(ctx context.Context, provider providers.Provider, req pro
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		reply, err = provider.Complete(asking, req)
+		err = r.guarded(asking, "the model's provider", r.rec.Job, func() (err error) {
+			reply, err = provider.Complete(asking, req)
+			return err
+		})
 	}()
 	for {
 		if _, done := poll(answered); done {

@@ -30,13 +30,11 @@ func (d *drive) startObject(p jobs.Pending, args []json.RawMessage) error {
 		return d.settle(p, nil, typeError(err))
 	}
 	call.Prefix, call.By = d.rec.Spec.Prefix, fmt.Sprintf("job %s/%d/%d", d.rec.Job, d.number, p.Call)
-	d.inflight++
-	d.wg.Go(func() {
+	d.background(p, func() result {
 		if call.Reads() {
-			d.results.put(d.readObject(p, call))
-			return
+			return d.readObject(p, call)
 		}
-		d.results.put(d.transact(p, agents.SQLPolicy(), func(settle settling) error { return d.Objects.RunObject(d.work, call, settle) }))
+		return d.transact(p, agents.SQLPolicy(), func(settle settling) error { return d.Objects.RunObject(d.work, call, settle) })
 	})
 	return nil
 }

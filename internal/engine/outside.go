@@ -80,9 +80,18 @@ func (d *drive) callGo(ctx context.Context, key string, tool agents.Tool, values
 	if !ok {
 		return failure("ToolError", "%s is a Go tool that this worker does not have", tool.Name)
 	}
-	value, err := fn.Call(ctx, key, values)
+	var value json.RawMessage
+	err := d.guarded(ctx, "Go tool "+tool.Name, d.rec.Job, func() (err error) {
+		value, err = fn.Call(ctx, key, values)
+		return err
+	})
 	var said *ToolFailure
+	var panicked *panicError
 	switch {
+	case errors.As(err, &panicked): // perhaps after its effect
+		a := failure("ToolError", "%s: %s", tool.Name, err)
+		a.lost = true
+		return a
 	case errors.As(err, &said):
 		a := failure("ToolError", "%s", err)
 		if said.Name != "" {

@@ -28,6 +28,7 @@ type run struct {
 	// ahead is the cell that has begun before the job was given; computed is closed then. Mostly nil.
 	ahead    *ahead
 	computed chan struct{}
+	broken   error // a panic while it computed
 
 	// mu guards the job and its buffer: tool transactions settle their calls from their own goroutines.
 	mu     turn

@@ -41,15 +41,31 @@ type Pulse interface {
 	Close(ctx context.Context) error
 }
 
+// Around is what a look around has seen. What is worth a statement only now and then is asked for with what is asked every
+// second, or an idle worker would ask each of them in vain.
+type Around struct {
+	// Again is when to look at waits again; 0: when somebody tells.
+	Again time.Duration
+	// Orphans: jobs of workers that are dead or gone.
+	Orphans bool
+	// Strays: there may be jobs with work, no owner and no doorbell.
+	Strays bool
+	// Limits: there may be jobs that are parked, or seats that nobody has vacated.
+	Limits bool
+}
+
 // Chores are the jobs of nobody in particular.
 type Chores interface {
 	WakeDue(ctx context.Context, limit int) (int, error)
 	TakeOver(ctx context.Context) (int, error)
 	RingStray(ctx context.Context, limit int) (int, error)
 	Bury(ctx context.Context, ids []uuid.UUID, deadAfter time.Duration) ([]uuid.UUID, error)
+	// Tidy removes what nobody needs any more.
 	Tidy(ctx context.Context) error
-	// LookAtWaits stamps, drains, settles, retries and fires what is due; it returns when to look again.
-	LookAtWaits(ctx context.Context) (time.Duration, error)
+	// SweepSeats calls parked jobs to seats that nobody has vacated.
+	SweepSeats(ctx context.Context) (int, error)
+	// LookAround stamps, drains, settles, retries and fires what is due, and says what else there is to do.
+	LookAround(ctx context.Context) (Around, error)
 	// LookAtMarks drains alone: writers have just told that there are marks.
 	LookAtMarks(ctx context.Context) (time.Duration, error)
 	// SweepWaits looks at quiet groups and returns how many lost wake-ups it caught.
@@ -221,23 +237,19 @@ func (k *Keeper) takeOver(ctx context.Context) {
 	}
 }
 
-// Chore does this worker's share until ctx ends: waits every second and when they are due or marked, jobs' own
-// timers when the heartbeat has seen that one is due, takeovers every two seconds, strays, which are old by then,
-// every four, tidying every minute. What is asked every second costs most of an idle worker's statements.
+// Chore does this worker's share until ctx ends: waits every second and when they are due or marked, takeovers in the second
+// that sees somebody's jobs orphaned, jobs' own timers when the heartbeat has seen that one is due, strays, which are old by
+// then, and seats every four seconds while there are any, tidying and sweeping every minute. What is asked every second costs most of an
+// idle worker's statements.
 func (k *Keeper) Chore(ctx context.Context) error {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	for n := 0; ; n++ {
-		k.waits(ctx)
-		if n%4 == 0 {
-			_, err := k.Chores.RingStray(ctx, 500)
-			k.say(ctx, "ringing stray jobs", err)
-		}
-		if n%2 == 0 {
-			k.takeOver(ctx)
-		}
-		if n%60 == 30 {
+		k.around(ctx, k.waits(ctx), n%4 == 0)
+		switch n % 60 { // far from each other: an idle worker's statements are counted over any twenty seconds
+		case 5:
 			k.say(ctx, "tidying", k.Chores.Tidy(ctx))
+		case 30:
 			caught, err := k.Chores.SweepWaits(ctx)
 			k.say(ctx, "sweeping waits", err)
 			if caught > 0 {
@@ -271,10 +283,26 @@ func (k *Keeper) onAlarm(ctx context.Context) {
 	k.wakeDue(ctx)
 }
 
-// waits does what is due now for those who wait.
-func (k *Keeper) waits(ctx context.Context) {
-	again, err := k.Chores.LookAtWaits(ctx)
-	k.waited(ctx, again, err)
+// around does what a look around has seen, what may wait a while only at some times.
+func (k *Keeper) around(ctx context.Context, seen Around, patient bool) {
+	if seen.Orphans {
+		k.takeOver(ctx)
+	}
+	if seen.Strays && patient {
+		_, err := k.Chores.RingStray(ctx, 500)
+		k.say(ctx, "ringing stray jobs", err)
+	}
+	if seen.Limits && patient {
+		_, err := k.Chores.SweepSeats(ctx)
+		k.say(ctx, "sweeping seats", err)
+	}
+}
+
+// waits does what is due now for those who wait, and returns what else it has seen.
+func (k *Keeper) waits(ctx context.Context) Around {
+	seen, err := k.Chores.LookAround(ctx)
+	k.waited(ctx, seen.Again, err)
+	return seen
 }
 
 // waited notes when a look at waits wants another one.

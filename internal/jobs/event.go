@@ -9,7 +9,7 @@ import (
 	"statek/internal/temporal"
 )
 
-// Event is a fact about a job. Every event but Claimed is one history row; its JSON is the row's payload.
+// Event is a fact about a job. Every event but Claimed is in history, and its JSON the payload of a [Row] or a part of it.
 type Event interface{ Kind() string }
 
 // Fault is an error as history keeps it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -204,8 +205,8 @@ func (listener) Enabled(_ context.Context, level slog.Level) bool { return level
 func (l listener) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
-	switch r.Message {
-	case "job paused: its commit was refused", "the safety sweep caught lost wake-ups: please report this":
+	switch {
+	case r.Message == "job paused: it cannot go on", r.Message == "the safety sweep caught lost wake-ups: please report this", strings.HasSuffix(r.Message, " panicked"):
 		l.p.fail(fmt.Errorf("%s: %s", l.p.name, text))
 	}
 	return nil

@@ -102,7 +102,7 @@ func TestAValueForACellThatIsNotLoadedIsGivenBack(t *testing.T) {
 		w.release(w.until("tool commit"))
 		slept := w.until("commit")
 		look := func(ctx context.Context, s *memstore.Session) error {
-			_, err := s.LookAtWaits(ctx)
+			_, err := s.LookAround(ctx)
 			return err
 		}
 		w.outside(func(ctx context.Context, s *memstore.Session) error { return s.AddTask(ctx, "q0") })
@@ -140,7 +140,7 @@ func TestAResultIsDeliveredOnce(t *testing.T) {
 		w.allBut(nil)
 		w.sleep(2 * time.Second)
 		w.outside(func(ctx context.Context, s *memstore.Session) error {
-			_, err := s.LookAtWaits(ctx)
+			_, err := s.LookAround(ctx)
 			return err
 		})
 		commit := w.until("commit")

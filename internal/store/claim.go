@@ -190,11 +190,11 @@ func (s *Store) LastReply(ctx context.Context, job jobs.ID) (jobs.ModelReplied, 
 	if err != nil {
 		return jobs.ModelReplied{}, wrap(err, "read the last reply of job %s", job)
 	}
-	e, err := entry(db.HistoryAfterRow(row))
+	list, err := entries([]db.HistoryLastReplyRow{row})
 	if err != nil {
 		return jobs.ModelReplied{}, err
 	}
-	reply, ok := e.Event.(jobs.ModelReplied)
+	reply, ok := list[0].Event.(jobs.ModelReplied)
 	if !ok {
 		return jobs.ModelReplied{}, errors.New("store: the last reply is not a reply")
 	}
@@ -202,20 +202,12 @@ func (s *Store) LastReply(ctx context.Context, job jobs.ID) (jobs.ModelReplied, 
 }
 
 // entries decodes rows of history, which all reads of it give the same columns.
-func entries[R db.HistoryAfterRow | db.HistoryOfCellRow | db.HistoryForModelRow](rows []R) (list []jobs.Entry, err error) {
-	list = make([]jobs.Entry, len(rows))
-	for i, r := range rows {
-		if list[i], err = entry(db.HistoryAfterRow(r)); err != nil {
-			return nil, err
-		}
+func entries[R db.HistoryAfterRow | db.HistoryOfCellRow | db.HistoryForModelRow | db.HistoryLastReplyRow](list []R) ([]jobs.Entry, error) {
+	rows := make([]jobs.Row, len(list))
+	for i, x := range list {
+		r := db.HistoryAfterRow(x)
+		rows[i] = jobs.Row{Seq: r.Seq, Kind: r.Kind, Cell: int(r.Cell), Call: int(r.Call), At: r.At, Payload: r.Payload}
 	}
-	return list, nil
-}
-
-func entry(r db.HistoryAfterRow) (jobs.Entry, error) {
-	ev, err := jobs.Decode(r.Kind, r.Payload)
-	if err != nil {
-		return jobs.Entry{}, fmt.Errorf("store: history row %d: %w", r.Seq, err)
-	}
-	return jobs.Entry{Seq: r.Seq, Cell: int(r.Cell), Call: int(r.Call), At: r.At, Event: ev}, nil
+	got, err := jobs.Entries(rows)
+	return got, wrap(err, "read history")
 }

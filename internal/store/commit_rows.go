@@ -60,9 +60,9 @@ func queueHeads(b *pgx.Batch, list []*commitOp) error {
 
 // queueOne appends the statement for a commit alone, which costs less.
 func (r *commitRows) queueOne(b *pgx.Batch, op *commitOp) {
-	b.Queue(`select statek.commit_job($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)`,
+	b.Queue(`select statek.commit_job($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`,
 		op.commit.Owner, r.jobs[0], r.epochs[0], r.leaves[0], r.rows[0], r.seqs[0], r.statuses[0], r.outcomes[0], r.cores[0], r.blockedOn[0],
-		r.blockedWhy[0], r.wakeAt[0], r.results[0], r.errors[0], r.kinds, r.cells, r.calls, r.ats, r.payloads, r.mail,
+		r.blockedWhy[0], r.wakeAt[0], r.results[0], r.errors[0], r.nth, r.kinds, r.cells, r.calls, r.ats, r.payloads, r.mail,
 		r.names, r.varCells, r.values, r.types, r.refusals,
 	).QueryRow(func(row pgx.Row) error { return row.Scan(&op.released) })
 }
@@ -114,16 +114,13 @@ func coreOf(c jobs.Commit) (*string, error) {
 }
 
 func (r *commitRows) addEntries(list []jobs.Entry) error {
-	for i, e := range list {
-		payload, err := jobs.Encode(e.Event)
-		if err != nil {
-			return err
-		}
-		r.of, r.nth = append(r.of, int32(len(r.jobs))), append(r.nth, int32(i+1))
-		r.kinds, r.payloads, r.ats = append(r.kinds, e.Event.Kind()), append(r.payloads, string(payload)), append(r.ats, e.At)
-		r.cells, r.calls = append(r.cells, int32(e.Cell)), append(r.calls, int32(e.Call))
+	rows, err := jobs.Rows(1, list)
+	for _, row := range rows {
+		r.of, r.nth = append(r.of, int32(len(r.jobs))), append(r.nth, int32(row.Seq))
+		r.kinds, r.payloads, r.ats = append(r.kinds, row.Kind), append(r.payloads, string(row.Payload)), append(r.ats, row.At)
+		r.cells, r.calls = append(r.cells, int32(row.Cell)), append(r.calls, int32(row.Call))
 	}
-	return nil
+	return err
 }
 
 func (r *commitRows) addVariables(w jobs.Workspace) {

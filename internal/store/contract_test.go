@@ -50,9 +50,13 @@ func (c contractChores) TryNow(ctx context.Context, specs ...temporal.Spec) erro
 	return err
 }
 
-func (c contractChores) LookAtWaits(ctx context.Context) (time.Duration, error) {
-	round, err := c.Waits.Tick(ctx)
-	return round.RetryIn, err
+func (c contractChores) LookAround(ctx context.Context) (engine.Around, error) {
+	pending, err := c.Waits.Pending(ctx)
+	if err != nil {
+		return engine.Around{}, err
+	}
+	round, err := c.Waits.Do(ctx, pending)
+	return engine.Around{Again: round.RetryIn, Orphans: pending.Orphans, Strays: pending.Strays, Limits: pending.Limits}, err
 }
 
 func (c contractChores) LookAtMarks(ctx context.Context) (time.Duration, error) {

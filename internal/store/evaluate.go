@@ -43,11 +43,11 @@ func (w *Waits) evaluateAll(ctx context.Context, groups []int64, sweeping bool) 
 	var mu sync.Mutex
 	var round Round
 	var failed []error
-	if !sweeping {
-		var err error
-		if round, groups, err = w.evaluateTogether(ctx, groups); err != nil {
-			return round, err
-		}
+	var err error
+	if sweeping {
+		round, groups = w.askAll(ctx, groups)
+	} else if round, groups, err = w.evaluateTogether(ctx, groups); err != nil {
+		return round, err
 	}
 	var all errgroup.Group
 	all.SetLimit(looksAtOnce)

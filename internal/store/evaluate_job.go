@@ -11,9 +11,12 @@ import (
 	"statek/internal/temporal"
 )
 
+// jobArgs are the arguments of a group that waits for a job.
+type jobArgs struct{ ID uuid.UUID }
+
 // serveJob tells all who wait for the end of a job how it has ended, or that they cannot see such a job.
 func (l *look) serveJob(ctx context.Context) error {
-	var args struct{ ID uuid.UUID }
+	var args jobArgs
 	if err := json.Unmarshal(l.group.Args, &args); err != nil {
 		l.eval.Err = fmt.Sprintf("read arguments: %s", err)
 		return nil

@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+
+	"statek/internal/store"
 )
 
 // TestMailSaysWhatWokeTheJob: every way to become ready, as it stands in the mailbox and as words.
@@ -20,6 +23,15 @@ func TestMailSaysWhatWokeTheJob(t *testing.T) {
 	wait := func(key string) uuid.UUID {
 		job := k.job("/acme/dev")
 		k.register(k.pool, job, k.plan(1, "pickTask", def, id, `["`+key+`"]`))
+		return job
+	}
+	changed := &changedKit{k, store.New(k.pool, nil, k.now)}
+	change := func(args, write string) uuid.UUID {
+		job := k.job("/acme/dev")
+		k.register(k.pool, job, changed.watching(1, args))
+		k.quiesce()
+		k.exec(write)
+		k.quiesceStill()
 		return job
 	}
 	insert := func(key string) { k.exec("insert into app.tasks (queue) values ($1)", key) }
@@ -74,6 +86,8 @@ func TestMailSaysWhatWokeTheJob(t *testing.T) {
 			k.quiesce()
 			return job
 		}, "the event paid[k7]"},
+		{"an object", func() uuid.UUID { return change(`["one", "a"]`, fmt.Sprintf(putOne, "one")) }, "a change of object one/a at /acme/dev"},
+		{"an object of many", func() uuid.UUID { return change(`["all"]`, fmt.Sprintf(putOne, "all")) }, "a change of objects all at /acme/dev"},
 		{"a timer", func() uuid.UUID {
 			job := k.job("/acme/dev")
 			k.register(k.pool, job, k.plan(1, "sleep", nil, "", `["1h"]`))

@@ -35,12 +35,15 @@ func (w *Waits) Emit(ctx context.Context, f Fact) (int64, bool, error) {
 	return *id, true, nil
 }
 
+// eventArgs are the arguments of a group that waits for an event.
+type eventArgs struct {
+	Name string  `json:"name"`
+	Key  *string `json:"key"`
+}
+
 // broadcast gives each waiter of an event the oldest fact it has not had.
 func (l *look) broadcast(ctx context.Context) error {
-	var args struct {
-		Name string  `json:"name"`
-		Key  *string `json:"key"`
-	}
+	var args eventArgs
 	if err := json.Unmarshal(l.group.Args, &args); err != nil {
 		l.eval.Err = fmt.Sprintf("read arguments: %s", err)
 		return nil

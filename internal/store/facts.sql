@@ -72,11 +72,28 @@ select (select count(*) from eligible) as eligible, (select count(*) from locked
       array_agg(s.evidence order by s.id))
     from served s), 0)::bigint as served;
 
--- name: FactsExpire :execrows
-delete from statek.facts
-where id = any(array(
-  select f.id from statek.facts f
-  where f.expires_at <= sqlc.arg(now)::timestamptz
-  order by f.expires_at
-  limit sqlc.arg(most)
-  for update skip locked));
+-- Whether FactsServe would find somebody to give a fact to. One probe for each waiter and prefix.
+-- name: FactsReady :one
+select count(*) > 0 as ready
+from (
+  select
+  from statek.waits w
+  join statek.jobs j on j.id = w.job_id
+  cross join lateral (
+    select
+    from unnest(sqlc.arg(prefixes)::text[]) as a(prefix)
+    cross join lateral (
+      select
+      from statek.facts y
+      where y.prefix = a.prefix and y.name = sqlc.arg(name)::text
+        and (sqlc.narg(key)::text is null or y.key = sqlc.narg(key)::text)
+        and y.created_at >= coalesce(w.since, j.created_at)
+        and y.expires_at > sqlc.arg(now)::timestamptz
+        and not exists (select from statek.fact_deliveries d where d.job_id = w.job_id and d.fact_id = y.id)
+      limit 1
+    ) x
+    limit 1
+  ) f
+  where w.group_id = sqlc.arg(group_id)
+  limit 1
+) one;

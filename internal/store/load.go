@@ -37,12 +37,12 @@ func queueLoad(b *pgx.Batch, ids []jobs.ID, record func(jobs.ID) *jobs.Record) {
 			return err
 		}
 		for _, r := range list {
-			e, err := entry(db.HistoryAfterRow{Seq: r.Seq, Kind: r.Kind, Cell: r.Cell, Call: r.Call, At: r.At, Payload: r.Payload})
+			e, err := entries([]db.HistoryAfterRow{{Seq: r.Seq, Kind: r.Kind, Cell: r.Cell, Call: r.Call, At: r.At, Payload: r.Payload}})
 			if err != nil {
 				return err
 			}
 			rec := record(r.JobID)
-			rec.Open = append(rec.Open, e)
+			rec.Open = append(rec.Open, e...)
 		}
 		return nil
 	})

@@ -176,7 +176,7 @@ func TestToolsShareTransactions(t *testing.T) {
 		case (i == 0) != (faults[i] != nil):
 			t.Errorf("call %d: fault %v", i, faults[i])
 		}
-		if n := k.count("select count(*) from statek.history where job_id = $1 and kind = 'call_settled'", h.rec.Job); n != 1 {
+		if n := k.count("select count(*) from statek.history_entries where job_id = $1 and kind = 'call_settled'", h.rec.Job); n != 1 {
 			t.Errorf("call %d is recorded %d times", i, n)
 		}
 	}

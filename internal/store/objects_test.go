@@ -261,7 +261,7 @@ func TestObjectCallsCommitWithTheirRecord(t *testing.T) {
 		if text != s.want {
 			t.Errorf("step %d: got %s, want %s", i, text, s.want)
 		}
-		if got := k.count("select count(*) from statek.history where kind = 'call_settled'"); got != i+1 {
+		if got := k.count("select count(*) from statek.history_entries where kind = 'call_settled'"); got != i+1 {
 			t.Errorf("step %d: %d results are recorded, want %d", i, got, i+1)
 		}
 	}

@@ -96,9 +96,7 @@ func (s *Store) RingStray(ctx context.Context, limit int) (int, error) {
 		return 0, wrap(err, "ring stray jobs")
 	}
 	s.strayMail.Store(row.Reached)
-	called, err := s.SweepSeats(ctx)
-	n, _ := s.rangAll(row.Jobs, nil)
-	return n + called, err
+	return s.rangAll(row.Jobs, nil)
 }
 
 // rangAll tells the bell about a statement that rang n jobs.
@@ -132,14 +130,8 @@ func WorkerName(id uuid.UUID) string { return "statek worker " + id.String() }
 // Tidy removes what nobody needs: doorbells and rows of dead workers, old idempotency keys; and prepares
 // the next months' partitions.
 func (s *Store) Tidy(ctx context.Context) error {
-	if _, err := s.q.DoorbellsBury(ctx); err != nil {
-		return wrap(err, "remove dead doorbells")
-	}
-	if err := s.q.WorkersForget(ctx); err != nil {
-		return wrap(err, "forget dead workers")
-	}
-	if err := s.q.IdempotencyExpire(ctx); err != nil {
-		return wrap(err, "expire idempotency keys")
+	if err := s.q.Tidy(ctx); err != nil {
+		return wrap(err, "remove what is left of dead workers, and old keys")
 	}
 	return wrap(s.q.EnsurePartitions(ctx), "prepare partitions")
 }

@@ -128,6 +128,30 @@ func TestTakeOverTakesOnlyFromTheDead(t *testing.T) {
 	}
 }
 
+// TestLimitsArePending while there are any, and until the turns of the last have been forgotten.
+func TestLimitsArePending(t *testing.T) {
+	t.Parallel()
+	k := newJobsKit(t)
+	pending := func(what string, want bool) {
+		t.Helper()
+		got, err := k.store.Waits.Pending(k.ctx)
+		k.must(err)
+		if got.Limits != want {
+			t.Errorf("%s: limits are pending: %v, want %v", what, got.Limits, want)
+		}
+	}
+	pending("no limit", false)
+	most := int32(1)
+	k.must(k.store.SetPrefixLimit(k.ctx, "/", &most))
+	pending("a limit", true)
+	k.exec("insert into statek.turns (key, prefix, at) values ('prefix /', '/', now() - interval '2 hours')")
+	k.must(k.store.SetPrefixLimit(k.ctx, "/", nil))
+	pending("turns", true)
+	_, err := k.store.SweepSeats(k.ctx)
+	k.must(err)
+	pending("swept", false)
+}
+
 // TestBuryEndsSessionsAndDoorbells: a stopped process in an open transaction must not block its own takeover.
 func TestBuryEndsSessionsAndDoorbells(t *testing.T) {
 	t.Parallel()

@@ -133,7 +133,7 @@ func TestToolFailuresAreResults(t *testing.T) {
 		if fault == nil || fault.Code != c.code || !strings.Contains(fault.Message, c.message) {
 			t.Errorf("%s: got %v, want %s %s", c.name, fault, c.code, c.message)
 		}
-		if got := k.count("select count(*) from statek.history where kind = 'call_settled' and payload ->> 'error' is not null"); got != i+1 {
+		if got := k.count("select count(*) from statek.history_entries where kind = 'call_settled' and payload ->> 'error' is not null"); got != i+1 {
 			t.Errorf("%s: %d failures are recorded, want %d", c.name, got, i+1)
 		}
 	}

@@ -186,7 +186,11 @@ func (w *Waits) NextDue(ctx context.Context) (due time.Time, ok bool, err error)
 }
 
 // Pending says what there is to do now.
-type Pending struct{ Dirty, Unstamped, Settled, Due, Retry bool }
+type Pending struct {
+	Dirty, Unstamped, Settled, Due, Retry bool
+	// Orphans: TakeOver has something to take. Strays: there may be something for RingStray, Limits: for SweepSeats.
+	Orphans, Strays, Limits bool
+}
 
 // Pending asks, in one round trip of index probes, which of the chores have work.
 func (w *Waits) Pending(ctx context.Context) (Pending, error) {

@@ -145,6 +145,22 @@ from (
 order by x.last_at nulls first
 limit sqlc.arg(most);
 
+-- name: WaitGroupsRead :many
+select g.id, g.prefix, g.kind, g.temporal_id, g.args
+from statek.wait_groups g
+where g.id = any(sqlc.arg(ids)::bigint[])
+order by g.id;
+
+-- Groups that a sweep has asked about in vain. One that somebody looks at is left to them, and so is one that wants another look.
+-- name: WaitGroupsSeen :exec
+update statek.wait_groups g
+set last_at = sqlc.arg(now)::timestamptz, last_result = 'idle'
+where g.id = any(array(
+  select x.id from statek.wait_groups x
+  where x.id = any(sqlc.arg(ids)::bigint[]) and x.retry_at is null
+  order by x.id
+  for no key update skip locked));
+
 -- Whether something already told, or is about to tell, to look at the group.
 -- name: WaitGroupTold :one
 select (exists (select from statek.wait_checks c where c.group_id = sqlc.arg(id)::bigint)
@@ -170,31 +186,62 @@ where g.id = any(sqlc.arg(among)::bigint[]) and (g.last_at is null or g.last_at 
 order by g.id
 for update skip locked;
 
--- The groups after an id, and which of them look unused. A count of at most one, where "exists" would read all waits for a hash.
--- name: WaitGroupsPage :many
-select g.id, ((g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
-  and (select count(*) from (select from statek.waits w where w.group_id = g.id limit 1) one) = 0)::boolean as idle
-from statek.wait_groups g where g.id > sqlc.arg(after)::bigint order by g.id limit sqlc.arg(most);
+-- Looks at the groups after an id, and returns how many there were, the last of them, and those that look unused. A count of at
+-- most one, where "exists" would read all waits for a hash.
+-- name: WaitGroupsPage :one
+select count(*)::integer as looked, coalesce(max(p.id), 0)::bigint as reached,
+  coalesce(array_agg(p.id order by p.id) filter (where p.idle), '{}')::bigint[] as idle
+from (
+  select g.id, ((g.last_at is null or g.last_at < sqlc.arg(before)::timestamptz)
+    and (select count(*) from (select from statek.waits w where w.group_id = g.id limit 1) one) = 0)::boolean as idle
+  from statek.wait_groups g where g.id > sqlc.arg(after)::bigint order by g.id limit sqlc.arg(most)
+) p;
 
 -- name: WaitGroupsDelete :execrows
 delete from statek.wait_groups g
 where g.id = any(sqlc.arg(ids)::bigint[])
   and not exists (select from statek.waits w where w.group_id = g.id);
 
--- name: WaitChecksOrphaned :execrows
-delete from statek.wait_checks c
-where not exists (select from statek.wait_groups g where g.id = c.group_id);
+-- Checks that belong to no group, and facts that have expired.
+-- name: WaitsExpire :exec
+with orphans as (
+  delete from statek.wait_checks
+  where id = any(array(
+    select c.id from statek.wait_checks c
+    where not exists (select from statek.wait_groups g where g.id = c.group_id)
+    for update of c skip locked))
+)
+delete from statek.facts
+where id = any(array(
+  select f.id from statek.facts f
+  where f.expires_at <= sqlc.arg(now)::timestamptz
+  order by f.expires_at
+  limit sqlc.arg(most)
+  for update skip locked));
 
 -- What a tick has to do, for one round trip. The first of an index rather than exists: with poor statistics
--- exists becomes a scan of the table.
+-- exists becomes a scan of the table. Owners are few, however many jobs each has: one probe leads to the next.
 -- name: WaitPending :one
+with recursive owners as (
+  (select s.owner from statek.job_state s where s.owner is not null order by s.owner limit 1)
+  union all
+  select (select s.owner from statek.job_state s where s.owner > o.owner order by s.owner limit 1) from owners o where o.owner is not null
+)
 select
   exists (select from statek.dirty)::boolean as dirty,
   exists (select from statek.wait_checks c where c.settle_xid is null)::boolean as unstamped,
   coalesce((select c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
     from statek.wait_checks c where c.settle_xid is not null order by c.settle_xid limit 1), false)::boolean as settled,
   coalesce((select min(w.due_at) from statek.waits w where w.due_at is not null) <= sqlc.arg(now)::timestamptz, false)::boolean as due,
-  coalesce((select min(g.retry_at) from statek.wait_groups g where g.retry_at is not null) <= sqlc.arg(now)::timestamptz, false)::boolean as retry;
+  coalesce((select min(g.retry_at) from statek.wait_groups g where g.retry_at is not null) <= sqlc.arg(now)::timestamptz, false)::boolean as retry,
+  exists (select from owners o
+    where o.owner is not null and not exists (select from statek.workers w where w.id = o.owner and w.dead_at is null))::boolean as orphans,
+  -- JobsStray looks closer; here it is only whether there can be any
+  (coalesce((select s.freed_at from statek.job_state s
+      where s.owner is null and s.parked_on is null and s.wake_at is null and s.status in ('READY', 'WARMING_UP', 'STARTED')
+      order by s.freed_at limit 1) < clock_timestamp() - interval '5 seconds', false)
+    or (select m.id from statek.mailbox m order by m.id limit 1) is not null)::boolean as strays,
+  (exists (select from statek.limits) or exists (select from statek.turns))::boolean as limits;
 
 -- name: WatchFailures :one
 select statek.watch_failed()::bigint;

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -145,12 +146,17 @@ func (w *Waits) Sweep(ctx context.Context, quiet time.Duration, limit int) (Roun
 // Tick does all that is due: stamps, drains, settles, retries, fires timers. One call per second and one
 // per notification is enough.
 func (w *Waits) Tick(ctx context.Context) (Round, error) {
-	const limit = 500
-	var round Round
 	pending, err := w.Pending(ctx)
 	if err != nil {
-		return round, err
+		return Round{}, err
 	}
+	return w.Do(ctx, pending)
+}
+
+// Do does what is pending about waits.
+func (w *Waits) Do(ctx context.Context, pending Pending) (Round, error) {
+	const limit = 500
+	var round Round
 	var failed error
 	step := func(do bool, chore func() (Round, error)) {
 		if !do || ctx.Err() != nil {
@@ -174,10 +180,13 @@ func (w *Waits) Tick(ctx context.Context) (Round, error) {
 	return round, failed
 }
 
-// collectPage groups are looked at in one transaction, collectPages of them in one call.
 const (
-	collectPage  = 2000
-	collectPages = 20
+	// collectPage groups are looked at by one statement, which takes some 20 ms, collectPages of them by one call: each statement
+	// counts for an idle worker.
+	collectPage  = 20_000
+	collectPages = 2
+	// collectBatch groups at most are locked, and deleted, in one transaction.
+	collectBatch = 2000
 )
 
 // Collect deletes groups that nobody waits in, checks that belong to none, and facts that have expired. It
@@ -195,11 +204,8 @@ func (w *Waits) Collect(ctx context.Context) (int, error) {
 			break
 		}
 	}
-	if _, err := w.q.WaitChecksOrphaned(ctx); err != nil {
-		return n, wrap(err, "collect checks")
-	}
-	_, err := w.q.FactsExpire(ctx, db.FactsExpireParams{Now: w.now(), Most: limit})
-	return n, wrap(err, "expire facts")
+	err := w.q.WaitsExpire(ctx, db.WaitsExpireParams{Now: w.now(), Most: limit})
+	return n, wrap(err, "collect checks and facts")
 }
 
 // collectPage deletes the unused groups among the next ones.
@@ -209,30 +215,34 @@ func (w *Waits) collectPage(ctx context.Context) (deleted int, more bool, err er
 	if err != nil {
 		return 0, false, err
 	}
-	var unused []int64
-	for _, g := range page {
-		if g.Idle {
-			unused = append(unused, g.ID)
+	for unused := range slices.Chunk(page.Idle, collectBatch) {
+		n, err := w.deleteIdle(ctx, unused, before)
+		deleted += n
+		if err != nil {
+			return deleted, false, err
 		}
 	}
-	if len(unused) > 0 {
-		err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-			q := w.q.WithTx(tx)
-			ids, err := q.WaitGroupsIdle(ctx, db.WaitGroupsIdleParams{Before: before, Among: unused})
-			if err != nil || len(ids) == 0 {
-				return err
-			}
-			n, err := q.WaitGroupsDelete(ctx, ids)
-			deleted = int(n)
-			return err
-		})
-	}
-	if more = len(page) == collectPage; more && err == nil {
-		w.collected.Store(page[len(page)-1].ID)
+	if more = page.Looked == collectPage; more {
+		w.collected.Store(page.Reached)
 	} else {
 		w.collected.Store(0)
 	}
-	return deleted, more, err
+	return deleted, more, nil
+}
+
+// deleteIdle deletes those of some groups that are unused and nobody's.
+func (w *Waits) deleteIdle(ctx context.Context, among []int64, before time.Time) (deleted int, err error) {
+	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		q := w.q.WithTx(tx)
+		ids, err := q.WaitGroupsIdle(ctx, db.WaitGroupsIdleParams{Before: before, Among: among})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		n, err := q.WaitGroupsDelete(ctx, ids)
+		deleted = int(n)
+		return err
+	})
+	return deleted, err
 }
 
 // SweepCaught names the counter of lost wake-ups in statek.counters.

@@ -40,14 +40,26 @@ with taken as (
 )
 select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::boolean as nothing from taken;
 
--- Doorbells that died with their worker between fetch and claim. Rings are cheap, so the rows just go; the
--- jobs are found by JobsStray.
--- name: DoorbellsBury :execrows
-delete from river.river_job
-where state = 'running'
-  and not exists (
-    select from statek.workers w
-    where w.id::text = attempted_by[array_upper(attempted_by, 1)] and w.dead_at is null);
+-- What nobody needs. Doorbells that died with their worker between fetch and claim: rings are cheap, so the rows just go; the
+-- jobs are found by JobsStray. Workers that died an hour ago, and keys of a day ago. One statement, of which none of several
+-- workers waits for another: each leaves what is locked.
+-- name: Tidy :exec
+with doorbells as (
+  delete from river.river_job
+  where id = any(array(
+    select j.id from river.river_job j
+    where j.state = 'running'
+      and not exists (
+        select from statek.workers w
+        where w.id::text = j.attempted_by[array_upper(j.attempted_by, 1)] and w.dead_at is null)
+    for update of j skip locked))
+), workers as (
+  delete from statek.workers
+  where id = any(array(select w.id from statek.workers w where w.dead_at < clock_timestamp() - interval '1 hour' for update skip locked))
+)
+delete from statek.idempotency_keys
+where ctid = any(array(
+  select k.ctid from statek.idempotency_keys k where k.created_at < statek.now() - interval '24 hours' for update skip locked));
 
 -- Jobs that nobody owns although they have work. A job that was free before the oldest doorbell still in the
 -- queue was rung has lost its own; one that became free later may simply be waiting its turn. Mail is looked at in pages,
@@ -86,14 +98,8 @@ select count(*)::integer as jobs, (statek.ring(array_agg(job_id)) is null)::bool
   coalesce((select max(p.id) from page p having count(*) = sqlc.arg(max_mail)::integer), 0)::bigint as reached -- 0: the last page
 from stray;
 
--- name: WorkersForget :exec
-delete from statek.workers where dead_at < clock_timestamp() - interval '1 hour';
-
 -- name: WorkersAlive :one
 select count(*) from statek.workers where dead_at is null and beat_at > clock_timestamp() - interval '5 seconds';
 
 -- name: EnsurePartitions :exec
 select statek.ensure_partitions();
-
--- name: IdempotencyExpire :exec
-delete from statek.idempotency_keys where created_at < statek.now() - interval '24 hours';

@@ -25,7 +25,7 @@ const (
 	QuietLeast   = time.Minute
 	QuietFirst   = 10 * time.Minute
 	QuietMost    = 24 * time.Hour
-	sweepFew     = 10 // each look is some 14 statements: a hundred would be most of what an idle worker asks
+	sweepFew     = 10 // each is a statement and more: a hundred would be most of what an idle worker asks
 	sweepMany    = 5000
 	alertedFor   = 5
 	quietGrowing = 2

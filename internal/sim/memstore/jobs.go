@@ -27,19 +27,11 @@ type job struct {
 	wake     time.Time
 	blocked  string
 	freed    time.Time // since when nobody owns it
-	history  []row
+	history  []jobs.Row
 	vars     map[string]jobs.Variable
 	folded   jobs.Job // of history, as far as it was checked
 	consumed int      // mailbox rows, by commits
 	received int      // … put
-}
-
-type row struct {
-	seq        int64
-	cell, call int
-	at         time.Time
-	kind       string
-	payload    []byte
 }
 
 // Submit inserts a job and rings it, unless it starts later.
@@ -66,7 +58,7 @@ func (s *Session) SubmitFor(ctx context.Context, id jobs.ID, spec jobs.Spec, ev 
 		if err != nil {
 			return err
 		}
-		j.seq, j.history = 1, []row{{seq: 1, at: at, kind: ev.Kind(), payload: payload}}
+		j.seq, j.history = 1, []jobs.Row{{Seq: 1, At: at, Kind: ev.Kind(), Payload: payload}}
 		s.jobs[id] = j
 		s.changed[id] = true
 		written, given = true, ev.RunAt == 0 && taker != uuid.Nil && s.alive(taker)
@@ -113,7 +105,7 @@ func (s *Session) load(id jobs.ID, rec *jobs.Record) (err error) {
 		return err
 	}
 	rec.Seq = j.seq
-	behind, err := j.entries(func(r row) bool { return r.seq > rec.State.Seq })
+	behind, err := j.entries(func(r jobs.Row) bool { return r.Seq > rec.State.Seq })
 	if err == nil && !s.Bugs.ForgetCalls {
 		err = rec.State.CatchUp(behind)
 	}
@@ -176,7 +168,7 @@ func (s *Session) commit(c jobs.Commit) (released bool, err error) {
 		j.wake = c.State.Wake()
 	}
 	j.history = append(j.history, rows...)
-	j.seq += int64(len(rows))
+	j.seq += int64(len(c.Entries))
 	s.changed[c.Job] = true
 	for _, w := range c.Variables {
 		for _, name := range w.Deleted {
@@ -210,19 +202,12 @@ func (s *Session) commit(c jobs.Commit) (released bool, err error) {
 }
 
 // rows makes history rows of a commit's entries, whose place is given here.
-func (s *Session) rows(j *job, c jobs.Commit) ([]row, error) {
-	rows := make([]row, 0, len(c.Entries))
-	for i, e := range c.Entries {
-		payload, err := jobs.Encode(e.Event)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, row{seq: j.seq + int64(i) + 1, cell: e.Cell, call: e.Call, at: e.At, kind: e.Event.Kind(), payload: payload})
+func (s *Session) rows(j *job, c jobs.Commit) ([]jobs.Row, error) {
+	rows, err := jobs.Rows(j.seq+1, c.Entries)
+	if last := j.seq + int64(len(c.Entries)); err == nil && c.State.Seq != last {
+		err = fmt.Errorf("memstore: commit job %s: the state is at row %d, its history at %d", c.Job, c.State.Seq, last)
 	}
-	if last := j.seq + int64(len(rows)); c.State.Seq != last {
-		return nil, fmt.Errorf("memstore: commit job %s: the state is at row %d, its history at %d", c.Job, c.State.Seq, last)
-	}
-	return rows, nil
+	return rows, err
 }
 
 func (s *Session) fence(h jobs.Hold) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"statek/internal/engine"
 	"statek/internal/jobs"
 	"statek/internal/temporal"
 )
@@ -57,8 +58,15 @@ func (s *Session) stamp(ctx context.Context) error {
 	})
 }
 
-// LookAtWaits implements engine.Chores: it fires, stamps, drains, settles and retries what is due.
-func (s *Session) LookAtWaits(ctx context.Context) (time.Duration, error) {
+// LookAround implements engine.Chores: it fires, stamps, drains, settles and retries what is due.
+func (s *Session) LookAround(ctx context.Context) (engine.Around, error) {
+	seen := s.around()
+	var err error
+	seen.Again, err = s.lookAtWaits(ctx)
+	return seen, err
+}
+
+func (s *Session) lookAtWaits(ctx context.Context) (time.Duration, error) {
 	now := s.now()
 	due, unstamped, dirty, settled, retry := s.pending(now)
 	if due {
@@ -366,7 +374,14 @@ func (s *Session) SweepWaits(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
-	err := s.do(ctx, Txn{Name: "collect"}, func() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.caught - before, nil
+}
+
+// Tidy implements engine.Chores: it deletes groups that nobody waits in.
+func (s *Session) Tidy(ctx context.Context) error {
+	return s.do(ctx, Txn{Name: "collect"}, func() error {
 		for id, g := range s.groups {
 			if g.lastAt.Before(s.now().Add(-idleGrace)) && len(s.heads(g, 1)) == 0 {
 				delete(s.groups, id)
@@ -376,7 +391,4 @@ func (s *Session) SweepWaits(ctx context.Context) (int, error) {
 		s.checks = slices.DeleteFunc(s.checks, func(c *check) bool { return s.groups[c.group] == nil })
 		return nil
 	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.caught - before, err
 }

@@ -69,9 +69,9 @@ func (j *job) variables() (list []jobs.Variable) {
 
 // Kinds of history rows that a replay and the model need.
 var (
-	replayed = []string{"cell_started", "call_issued", "waits_joined", "call_settled", "console", "suspended", "value_discarded"}
+	replayed = []string{"cell_started", "call_issued", "waits_joined", "call_settled", "called", "console", "suspended", "value_discarded"}
 	shown    = []string{
-		"cell_started", "console", "cell_ended", "call_issued", "call_settled", "model_replied", "message_received", "value_discarded",
+		"cell_started", "console", "cell_ended", "call_issued", "call_settled", "called", "model_replied", "message_received", "value_discarded",
 		"finished", "resumed",
 	}
 )
@@ -82,20 +82,20 @@ func (s *Session) CellHistory(ctx context.Context, id jobs.ID, cell int, since i
 }
 
 // replays picks what a replay of a cell needs.
-func (db *DB) replays(cell int, since int64) func(row) bool {
-	return func(r row) bool {
-		return r.cell == cell && r.seq >= since && slices.Contains(replayed, r.kind) && (!db.Bugs.ForgetJoins || r.kind != "waits_joined")
+func (db *DB) replays(cell int, since int64) func(jobs.Row) bool {
+	return func(r jobs.Row) bool {
+		return r.Cell == cell && r.Seq >= since && slices.Contains(replayed, r.Kind) && (!db.Bugs.ForgetJoins || r.Kind != "waits_joined")
 	}
 }
 
 // ModelHistory implements engine.Jobs.
 func (s *Session) ModelHistory(ctx context.Context, id jobs.ID) ([]jobs.Entry, error) {
-	return s.read(ctx, "dialogue", id, func(r row) bool { return slices.Contains(shown, r.kind) })
+	return s.read(ctx, "dialogue", id, func(r jobs.Row) bool { return slices.Contains(shown, r.Kind) })
 }
 
 // LastReply implements engine.Jobs.
 func (s *Session) LastReply(ctx context.Context, id jobs.ID) (jobs.ModelReplied, error) {
-	list, err := s.read(ctx, "reply", id, func(r row) bool { return r.kind == "model_replied" })
+	list, err := s.read(ctx, "reply", id, func(r jobs.Row) bool { return r.Kind == "model_replied" })
 	if err != nil || len(list) == 0 {
 		return jobs.ModelReplied{}, err
 	}
@@ -103,7 +103,7 @@ func (s *Session) LastReply(ctx context.Context, id jobs.ID) (jobs.ModelReplied,
 	return reply, nil
 }
 
-func (s *Session) read(ctx context.Context, name string, id jobs.ID, want func(row) bool) (list []jobs.Entry, err error) {
+func (s *Session) read(ctx context.Context, name string, id jobs.ID, want func(jobs.Row) bool) (list []jobs.Entry, err error) {
 	err = s.do(ctx, Txn{Name: name, Job: id}, func() error {
 		list, err = s.jobs[id].entries(want)
 		return err
@@ -111,17 +111,13 @@ func (s *Session) read(ctx context.Context, name string, id jobs.ID, want func(r
 	return list, err
 }
 
-func (j *job) entries(want func(row) bool) ([]jobs.Entry, error) {
-	var list []jobs.Entry
+func (j *job) entries(want func(jobs.Row) bool) ([]jobs.Entry, error) {
+	var rows []jobs.Row
 	for _, r := range j.history {
-		if !want(r) {
-			continue
+		if want(r) {
+			r.At = r.At.UTC().Truncate(time.Microsecond)
+			rows = append(rows, r)
 		}
-		ev, err := jobs.Decode(r.kind, r.payload)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, jobs.Entry{Seq: r.seq, Cell: r.cell, Call: r.call, At: r.at.UTC().Truncate(time.Microsecond), Event: ev})
 	}
-	return list, nil
+	return jobs.Entries(rows)
 }

@@ -118,10 +118,26 @@ func (s *Session) WakeDue(ctx context.Context, _ int) (n int, err error) {
 	})
 }
 
+// around sees what there is to do besides waits.
+func (s *Session) around() (seen engine.Around) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen.Strays = len(s.mail) > 0
+	for id, j := range s.jobs {
+		seen.Orphans = seen.Orphans || s.orphaned(id, j)
+		seen.Strays = seen.Strays || s.hasWork(id, j, s.DB.now().Add(-straysAfter))
+	}
+	return seen
+}
+
+func (db *DB) orphaned(_ jobs.ID, j *job) bool { return j.owner != uuid.Nil && !db.alive(j.owner) }
+
+// SweepSeats implements engine.Chores; there are no limits.
+func (s *Session) SweepSeats(context.Context) (int, error) { return 0, nil }
+
 // TakeOver implements engine.Chores.
 func (s *Session) TakeOver(ctx context.Context) (n int, err error) {
-	orphaned := func(_ jobs.ID, j *job) bool { return j.owner != uuid.Nil && !s.alive(j.owner) }
-	return s.each(ctx, "take over", orphaned, func(id jobs.ID, j *job) {
+	return s.each(ctx, "take over", s.orphaned, func(id jobs.ID, j *job) {
 		j.epoch++
 		j.owner, j.from, j.rung, j.freed = uuid.Nil, j.owner, false, s.DB.now()
 		if !s.Bugs.KeepOwner {
@@ -176,9 +192,6 @@ func (s *Session) Bury(ctx context.Context, ids []uuid.UUID, deadAfter time.Dura
 
 // Prune implements engine.Chores; a simulated life is too short for its jobs to be removed.
 func (s *Session) Prune(context.Context) (bool, error) { return false, nil }
-
-// Tidy implements engine.Chores; there is nothing to tidy.
-func (s *Session) Tidy(context.Context) error { return nil }
 
 // each is one statement over all jobs that it wants. When there are none it is only a question.
 func (s *Session) each(ctx context.Context, name string, want func(jobs.ID, *job) bool, do func(jobs.ID, *job)) (n int, err error) {

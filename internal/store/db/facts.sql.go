@@ -35,27 +35,52 @@ func (q *Queries) FactEmit(ctx context.Context, arg FactEmitParams) (int64, erro
 	return id, err
 }
 
-const FactsExpire = `-- name: FactsExpire :execrows
-delete from statek.facts
-where id = any(array(
-  select f.id from statek.facts f
-  where f.expires_at <= $1::timestamptz
-  order by f.expires_at
-  limit $2
-  for update skip locked))
+const FactsReady = `-- name: FactsReady :one
+select count(*) > 0 as ready
+from (
+  select
+  from statek.waits w
+  join statek.jobs j on j.id = w.job_id
+  cross join lateral (
+    select
+    from unnest($1::text[]) as a(prefix)
+    cross join lateral (
+      select
+      from statek.facts y
+      where y.prefix = a.prefix and y.name = $2::text
+        and ($3::text is null or y.key = $3::text)
+        and y.created_at >= coalesce(w.since, j.created_at)
+        and y.expires_at > $4::timestamptz
+        and not exists (select from statek.fact_deliveries d where d.job_id = w.job_id and d.fact_id = y.id)
+      limit 1
+    ) x
+    limit 1
+  ) f
+  where w.group_id = $5
+  limit 1
+) one
 `
 
-type FactsExpireParams struct {
-	Now  time.Time
-	Most int32
+type FactsReadyParams struct {
+	Prefixes []string
+	Name     string
+	Key      *string
+	Now      time.Time
+	GroupID  *int64
 }
 
-func (q *Queries) FactsExpire(ctx context.Context, arg FactsExpireParams) (int64, error) {
-	result, err := q.db.Exec(ctx, FactsExpire, arg.Now, arg.Most)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+// Whether FactsServe would find somebody to give a fact to. One probe for each waiter and prefix.
+func (q *Queries) FactsReady(ctx context.Context, arg FactsReadyParams) (bool, error) {
+	row := q.db.QueryRow(ctx, FactsReady,
+		arg.Prefixes,
+		arg.Name,
+		arg.Key,
+		arg.Now,
+		arg.GroupID,
+	)
+	var ready bool
+	err := row.Scan(&ready)
+	return ready, err
 }
 
 const FactsServe = `-- name: FactsServe :one

@@ -66,7 +66,7 @@ const HistoryForModel = `-- name: HistoryForModel :many
 select seq, kind, cell, call, at, payload
 from statek.history
 where job_id = $1
-  and kind in ('cell_started', 'console', 'cell_ended', 'call_issued', 'call_settled', 'model_replied', 'message_received', 'value_discarded', 'finished', 'resumed')
+  and kind in ('cell_started', 'console', 'cell_ended', 'call_issued', 'call_settled', 'called', 'model_replied', 'message_received', 'value_discarded', 'finished', 'resumed')
 order by seq
 `
 
@@ -157,7 +157,7 @@ func (q *Queries) HistoryLastReply(ctx context.Context, jobID uuid.UUID) (Histor
 const HistoryOfCell = `-- name: HistoryOfCell :many
 select seq, kind, cell, call, at, payload
 from statek.history
-where job_id = $1 and seq >= $3 and cell = $2 and kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
+where job_id = $1 and seq >= $3 and cell = $2 and kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'called', 'console', 'suspended', 'value_discarded')
 order by seq
 `
 
@@ -220,7 +220,7 @@ cross join lateral (
   select x.job_id, x.seq, x.kind, x.cell, x.call, x.at, x.payload
   from statek.history x
   where x.job_id = s.job_id and x.seq >= started.seq and x.cell = started.cell
-    and x.kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'console', 'suspended', 'value_discarded')
+    and x.kind in ('cell_started', 'call_issued', 'waits_joined', 'call_settled', 'called', 'console', 'suspended', 'value_discarded')
   offset 0
 ) h
 order by h.job_id, h.seq
@@ -256,11 +256,10 @@ func (q *Queries) HistoryOfSleepers(ctx context.Context, jobs []uuid.UUID) ([]St
 }
 
 const HistoryWithText = `-- name: HistoryWithText :many
-select h.seq, h.kind, h.cell, h.call, h.at, h.payload, t.what
-from statek.history h
-join statek.job_timeline t on t.job_id = h.job_id and t.seq = h.seq
-where h.job_id = $1 and h.seq > $2
-order by h.seq
+select seq, kind, cell, call, at, payload, what
+from statek.history_entries
+where job_id = $1 and seq > $2
+order by seq
 limit $3::integer
 `
 

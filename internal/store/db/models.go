@@ -126,6 +126,7 @@ type StatekFactDelivery struct {
 	FactID int64
 }
 
+// What happened, append-only; read it with history_entries or job_timeline. A row of the kind called is a call, whose number is the one before, and its result: payload is their payloads and the microseconds between them.
 type StatekHistory struct {
 	JobID   uuid.UUID
 	Seq     int64
@@ -144,6 +145,20 @@ type StatekHistoryDefault struct {
 	Call    int32
 	At      time.Time
 	Payload []byte
+}
+
+// History, one row per fact, with a sentence. Filter by job_id.
+type StatekHistoryEntry struct {
+	JobID uuid.UUID
+	// The fact's number in its job, from 1, without gaps.
+	Seq     int64
+	Kind    string
+	Cell    int32
+	Call    int32
+	At      time.Time
+	Payload []byte
+	// The fact as a sentence.
+	What string
 }
 
 type StatekIdempotencyKey struct {
@@ -227,10 +242,11 @@ type StatekJobTimeline struct {
 	JobID uuid.UUID
 	Seq   int64
 	At    time.Time
-	What  string
-	Kind  string
-	Cell  int32
-	Call  int32
+	// The fact as a sentence; the exact bytes are in statek.history_entries.
+	What string
+	Kind string
+	Cell int32
+	Call int32
 }
 
 // How many jobs run at once. statek.set_prefix_limit and the CONCURRENCY line of agents write it.

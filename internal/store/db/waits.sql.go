@@ -58,19 +58,6 @@ func (q *Queries) WaitCheckOwed(ctx context.Context, groupID int64) (bool, error
 	return exists, err
 }
 
-const WaitChecksOrphaned = `-- name: WaitChecksOrphaned :execrows
-delete from statek.wait_checks c
-where not exists (select from statek.wait_groups g where g.id = c.group_id)
-`
-
-func (q *Queries) WaitChecksOrphaned(ctx context.Context) (int64, error) {
-	result, err := q.db.Exec(ctx, WaitChecksOrphaned)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const WaitChecksOwed = `-- name: WaitChecksOwed :many
 select distinct group_id from statek.wait_checks where group_id = any($1::bigint[]) and settle_xid = '0'
 `
@@ -231,10 +218,14 @@ func (q *Queries) WaitGroupsOf(ctx context.Context, hashes [][]byte) ([]int64, e
 	return items, nil
 }
 
-const WaitGroupsPage = `-- name: WaitGroupsPage :many
-select g.id, ((g.last_at is null or g.last_at < $1::timestamptz)
-  and (select count(*) from (select from statek.waits w where w.group_id = g.id limit 1) one) = 0)::boolean as idle
-from statek.wait_groups g where g.id > $2::bigint order by g.id limit $3
+const WaitGroupsPage = `-- name: WaitGroupsPage :one
+select count(*)::integer as looked, coalesce(max(p.id), 0)::bigint as reached,
+  coalesce(array_agg(p.id order by p.id) filter (where p.idle), '{}')::bigint[] as idle
+from (
+  select g.id, ((g.last_at is null or g.last_at < $1::timestamptz)
+    and (select count(*) from (select from statek.waits w where w.group_id = g.id limit 1) one) = 0)::boolean as idle
+  from statek.wait_groups g where g.id > $2::bigint order by g.id limit $3
+) p
 `
 
 type WaitGroupsPageParams struct {
@@ -244,29 +235,18 @@ type WaitGroupsPageParams struct {
 }
 
 type WaitGroupsPageRow struct {
-	ID   int64
-	Idle bool
+	Looked  int32
+	Reached int64
+	Idle    []int64
 }
 
-// The groups after an id, and which of them look unused. A count of at most one, where "exists" would read all waits for a hash.
-func (q *Queries) WaitGroupsPage(ctx context.Context, arg WaitGroupsPageParams) ([]WaitGroupsPageRow, error) {
-	rows, err := q.db.Query(ctx, WaitGroupsPage, arg.Before, arg.After, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []WaitGroupsPageRow
-	for rows.Next() {
-		var i WaitGroupsPageRow
-		if err := rows.Scan(&i.ID, &i.Idle); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+// Looks at the groups after an id, and returns how many there were, the last of them, and those that look unused. A count of at
+// most one, where "exists" would read all waits for a hash.
+func (q *Queries) WaitGroupsPage(ctx context.Context, arg WaitGroupsPageParams) (WaitGroupsPageRow, error) {
+	row := q.db.QueryRow(ctx, WaitGroupsPage, arg.Before, arg.After, arg.Most)
+	var i WaitGroupsPageRow
+	err := row.Scan(&i.Looked, &i.Reached, &i.Idle)
+	return i, err
 }
 
 const WaitGroupsQuiet = `-- name: WaitGroupsQuiet :many
@@ -319,6 +299,47 @@ func (q *Queries) WaitGroupsQuiet(ctx context.Context, arg WaitGroupsQuietParams
 	return items, nil
 }
 
+const WaitGroupsRead = `-- name: WaitGroupsRead :many
+select g.id, g.prefix, g.kind, g.temporal_id, g.args
+from statek.wait_groups g
+where g.id = any($1::bigint[])
+order by g.id
+`
+
+type WaitGroupsReadRow struct {
+	ID         int64
+	Prefix     string
+	Kind       string
+	TemporalID *uuid.UUID
+	Args       []byte
+}
+
+func (q *Queries) WaitGroupsRead(ctx context.Context, ids []int64) ([]WaitGroupsReadRow, error) {
+	rows, err := q.db.Query(ctx, WaitGroupsRead, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WaitGroupsReadRow
+	for rows.Next() {
+		var i WaitGroupsReadRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Prefix,
+			&i.Kind,
+			&i.TemporalID,
+			&i.Args,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const WaitGroupsRetry = `-- name: WaitGroupsRetry :many
 select id
 from statek.wait_groups
@@ -351,6 +372,27 @@ func (q *Queries) WaitGroupsRetry(ctx context.Context, arg WaitGroupsRetryParams
 		return nil, err
 	}
 	return items, nil
+}
+
+const WaitGroupsSeen = `-- name: WaitGroupsSeen :exec
+update statek.wait_groups g
+set last_at = $1::timestamptz, last_result = 'idle'
+where g.id = any(array(
+  select x.id from statek.wait_groups x
+  where x.id = any($2::bigint[]) and x.retry_at is null
+  order by x.id
+  for no key update skip locked))
+`
+
+type WaitGroupsSeenParams struct {
+	Now time.Time
+	Ids []int64
+}
+
+// Groups that a sweep has asked about in vain. One that somebody looks at is left to them, and so is one that wants another look.
+func (q *Queries) WaitGroupsSeen(ctx context.Context, arg WaitGroupsSeenParams) error {
+	_, err := q.db.Exec(ctx, WaitGroupsSeen, arg.Now, arg.Ids)
+	return err
 }
 
 const WaitGroupsSettled = `-- name: WaitGroupsSettled :many
@@ -503,13 +545,26 @@ func (q *Queries) WaitNextDue(ctx context.Context) (time.Time, error) {
 }
 
 const WaitPending = `-- name: WaitPending :one
+with recursive owners as (
+  (select s.owner from statek.job_state s where s.owner is not null order by s.owner limit 1)
+  union all
+  select (select s.owner from statek.job_state s where s.owner > o.owner order by s.owner limit 1) from owners o where o.owner is not null
+)
 select
   exists (select from statek.dirty)::boolean as dirty,
   exists (select from statek.wait_checks c where c.settle_xid is null)::boolean as unstamped,
   coalesce((select c.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
     from statek.wait_checks c where c.settle_xid is not null order by c.settle_xid limit 1), false)::boolean as settled,
   coalesce((select min(w.due_at) from statek.waits w where w.due_at is not null) <= $1::timestamptz, false)::boolean as due,
-  coalesce((select min(g.retry_at) from statek.wait_groups g where g.retry_at is not null) <= $1::timestamptz, false)::boolean as retry
+  coalesce((select min(g.retry_at) from statek.wait_groups g where g.retry_at is not null) <= $1::timestamptz, false)::boolean as retry,
+  exists (select from owners o
+    where o.owner is not null and not exists (select from statek.workers w where w.id = o.owner and w.dead_at is null))::boolean as orphans,
+  -- JobsStray looks closer; here it is only whether there can be any
+  (coalesce((select s.freed_at from statek.job_state s
+      where s.owner is null and s.parked_on is null and s.wake_at is null and s.status in ('READY', 'WARMING_UP', 'STARTED')
+      order by s.freed_at limit 1) < clock_timestamp() - interval '5 seconds', false)
+    or (select m.id from statek.mailbox m order by m.id limit 1) is not null)::boolean as strays,
+  (exists (select from statek.limits) or exists (select from statek.turns))::boolean as limits
 `
 
 type WaitPendingRow struct {
@@ -518,10 +573,13 @@ type WaitPendingRow struct {
 	Settled   bool
 	Due       bool
 	Retry     bool
+	Orphans   bool
+	Strays    bool
+	Limits    bool
 }
 
 // What a tick has to do, for one round trip. The first of an index rather than exists: with poor statistics
-// exists becomes a scan of the table.
+// exists becomes a scan of the table. Owners are few, however many jobs each has: one probe leads to the next.
 func (q *Queries) WaitPending(ctx context.Context, now time.Time) (WaitPendingRow, error) {
 	row := q.db.QueryRow(ctx, WaitPending, now)
 	var i WaitPendingRow
@@ -531,6 +589,9 @@ func (q *Queries) WaitPending(ctx context.Context, now time.Time) (WaitPendingRo
 		&i.Settled,
 		&i.Due,
 		&i.Retry,
+		&i.Orphans,
+		&i.Strays,
+		&i.Limits,
 	)
 	return i, err
 }
@@ -717,6 +778,34 @@ type WaitWithdrawParams struct {
 
 func (q *Queries) WaitWithdraw(ctx context.Context, arg WaitWithdrawParams) error {
 	_, err := q.db.Exec(ctx, WaitWithdraw, arg.Job, arg.Cell, arg.Calls)
+	return err
+}
+
+const WaitsExpire = `-- name: WaitsExpire :exec
+with orphans as (
+  delete from statek.wait_checks
+  where id = any(array(
+    select c.id from statek.wait_checks c
+    where not exists (select from statek.wait_groups g where g.id = c.group_id)
+    for update of c skip locked))
+)
+delete from statek.facts
+where id = any(array(
+  select f.id from statek.facts f
+  where f.expires_at <= $1::timestamptz
+  order by f.expires_at
+  limit $2
+  for update skip locked))
+`
+
+type WaitsExpireParams struct {
+	Now  time.Time
+	Most int32
+}
+
+// Checks that belong to no group, and facts that have expired.
+func (q *Queries) WaitsExpire(ctx context.Context, arg WaitsExpireParams) error {
+	_, err := q.db.Exec(ctx, WaitsExpire, arg.Now, arg.Most)
 	return err
 }
 

@@ -11,39 +11,12 @@ import (
 	"github.com/google/uuid"
 )
 
-const DoorbellsBury = `-- name: DoorbellsBury :execrows
-delete from river.river_job
-where state = 'running'
-  and not exists (
-    select from statek.workers w
-    where w.id::text = attempted_by[array_upper(attempted_by, 1)] and w.dead_at is null)
-`
-
-// Doorbells that died with their worker between fetch and claim. Rings are cheap, so the rows just go; the
-// jobs are found by JobsStray.
-func (q *Queries) DoorbellsBury(ctx context.Context) (int64, error) {
-	result, err := q.db.Exec(ctx, DoorbellsBury)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const EnsurePartitions = `-- name: EnsurePartitions :exec
 select statek.ensure_partitions()
 `
 
 func (q *Queries) EnsurePartitions(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, EnsurePartitions)
-	return err
-}
-
-const IdempotencyExpire = `-- name: IdempotencyExpire :exec
-delete from statek.idempotency_keys where created_at < statek.now() - interval '24 hours'
-`
-
-func (q *Queries) IdempotencyExpire(ctx context.Context) error {
-	_, err := q.db.Exec(ctx, IdempotencyExpire)
 	return err
 }
 
@@ -126,6 +99,33 @@ func (q *Queries) JobsTakeOver(ctx context.Context) (JobsTakeOverRow, error) {
 	var i JobsTakeOverRow
 	err := row.Scan(&i.Jobs, &i.Nothing)
 	return i, err
+}
+
+const Tidy = `-- name: Tidy :exec
+with doorbells as (
+  delete from river.river_job
+  where id = any(array(
+    select j.id from river.river_job j
+    where j.state = 'running'
+      and not exists (
+        select from statek.workers w
+        where w.id::text = j.attempted_by[array_upper(j.attempted_by, 1)] and w.dead_at is null)
+    for update of j skip locked))
+), workers as (
+  delete from statek.workers
+  where id = any(array(select w.id from statek.workers w where w.dead_at < clock_timestamp() - interval '1 hour' for update skip locked))
+)
+delete from statek.idempotency_keys
+where ctid = any(array(
+  select k.ctid from statek.idempotency_keys k where k.created_at < statek.now() - interval '24 hours' for update skip locked))
+`
+
+// What nobody needs. Doorbells that died with their worker between fetch and claim: rings are cheap, so the rows just go; the
+// jobs are found by JobsStray. Workers that died an hour ago, and keys of a day ago. One statement, of which none of several
+// workers waits for another: each leaves what is locked.
+func (q *Queries) Tidy(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, Tidy)
+	return err
 }
 
 const WorkerGone = `-- name: WorkerGone :exec
@@ -249,13 +249,4 @@ func (q *Queries) WorkersBury(ctx context.Context, arg WorkersBuryParams) ([]uui
 		return nil, err
 	}
 	return items, nil
-}
-
-const WorkersForget = `-- name: WorkersForget :exec
-delete from statek.workers where dead_at < clock_timestamp() - interval '1 hour'
-`
-
-func (q *Queries) WorkersForget(ctx context.Context) error {
-	_, err := q.db.Exec(ctx, WorkersForget)
-	return err
 }

@@ -78,6 +78,36 @@ var chores = map[string]func(*kit){
 		k.must(k.World.Age(k.ctx, later))
 		k.strays("later", 0)
 	},
+	"a look around tells of strays": func(k *kit) {
+		job := k.job()
+		k.around("fresh", engine.Around{})
+		k.must(k.World.Age(k.ctx, job))
+		k.around("old", engine.Around{Strays: true})
+		l := k.claim(job, k.worker())
+		k.around("owned", engine.Around{})
+		k.put(job, "message", "m")
+		k.around("with mail", engine.Around{Strays: true}) // it is looked at more closely when something comes of it
+		k.strays("with mail", 0)
+		l.commit(l.events(start(1)))
+	},
+	"a look around tells of jobs whose worker is dead, or gone": func(k *kit) {
+		alive, dead, gone := k.worker(), k.worker(), k.worker()
+		for _, w := range []uuid.UUID{alive, alive, dead, dead, gone} {
+			k.claim(k.job(), w)
+		}
+		k.around("all alive", engine.Around{})
+		k.must(k.World.Silence(k.ctx, dead))
+		k.around("one silent", engine.Around{})
+		_, err := k.Chores.Bury(k.ctx, []uuid.UUID{dead}, deadAfter)
+		k.must(err)
+		k.around("one dead", engine.Around{Orphans: true})
+		k.takeOver(2)
+		k.around("taken over", engine.Around{})
+		k.must(k.World.Leave(k.ctx, gone))
+		k.around("one gone", engine.Around{Orphans: true})
+		k.takeOver(1)
+		k.around("taken over again", engine.Around{})
+	},
 	"the sweep finds nothing when nothing was lost": func(k *kit) {
 		job := k.asleep("", nil, wait{"event", `["x"]`}, wait{"pick", `["q"]`})
 		k.emit("x", nil, "1")
@@ -96,4 +126,20 @@ func (k *kit) strays(what string, want int) {
 	n, err := k.Chores.RingStray(k.ctx, most)
 	k.must(err)
 	k.same(what+": rung", want, n)
+}
+
+// around compares what a look around says besides when to look again.
+func (k *kit) around(what string, want engine.Around) {
+	k.Helper()
+	seen, err := k.Chores.LookAround(k.ctx)
+	k.must(err)
+	seen.Again = 0
+	k.same(what+": seen", want, seen)
+}
+
+func (k *kit) takeOver(want int) {
+	k.Helper()
+	n, err := k.Chores.TakeOver(k.ctx)
+	k.must(err)
+	k.same("taken over", want, n)
 }

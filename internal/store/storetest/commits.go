@@ -59,6 +59,30 @@ var commits = map[string]func(*kit){
 		next.commit(next.events(jobs.Console{Lines: []string{"x"}}))
 		k.same("state", next.state, k.claim(l.Job, next.Owner).State)
 	},
+	"a call that is recorded with its result is two facts for all who read": func(k *kit) {
+		l := k.claim(k.job(), k.worker())
+		call := func(n int) []jobs.Event {
+			return []jobs.Event{
+				jobs.CallIssued{Call: n, Name: "note", Class: jobs.Tool, Args: json.RawMessage(`["\u0000",{"b":-0,"a":1}]`), Hash: "h", After: n - 1},
+				jobs.CallSettled{Call: n, Name: "note", Value: json.RawMessage(`{"b":"\ud800","a":1}`), Now: 7},
+			}
+		}
+		l.commit(l.events(append([]jobs.Event{start(1)}, call(1)...)...))
+		c := l.events(call(2)...)
+		c.Trailing = true
+		l.commit(c)
+		want := []string{"2 cell_started 1/0", "3 call_issued 1/1", "4 call_settled 1/1", "5 call_issued 1/2", "6 call_settled 1/2"}
+		cell, err := k.Jobs.CellHistory(k.ctx, l.Job, 1, 2)
+		k.must(err)
+		k.same("cell", want, kinds(cell))
+		k.same("call", call(2)[0], cell[3].Event)
+		k.same("result", call(2)[1], cell[4].Event)
+		k.same("history", append([]string{"1 submitted 0/0"}, want...), k.history(l.Job))
+		shown, err := k.Jobs.ModelHistory(k.ctx, l.Job)
+		k.must(err)
+		k.same("shown", want, kinds(shown))
+		k.same("state", l.state, k.claim(l.Job, l.Owner).State)
+	},
 	"mail is consumed with its commit and no other": func(k *kit) {
 		job, w := k.job(), k.worker()
 		for _, text := range []string{"a", "b", "c"} {

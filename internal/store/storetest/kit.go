@@ -77,7 +77,7 @@ func (k *kit) put(job jobs.ID, kind, text string) {
 
 func (k *kit) tick() {
 	k.Helper()
-	_, err := k.Chores.LookAtWaits(k.ctx)
+	_, err := k.Chores.LookAround(k.ctx)
 	k.must(err)
 }
 
