@@ -238,8 +238,13 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault)
 		d.mu.Unlock()
 		return jobs.Commit{}, nil, err
 	}
+	var offered *promise
+	if ready == 0 && len(d.ready) == 1 {
+		offered = d.promise(d.ready[0])
+	}
 	ended := func(err error) {
 		defer d.mu.Unlock()
+		defer func() { offered.kept(err) }()
 		if d.committed(err) == nil {
 			return
 		}

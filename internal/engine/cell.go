@@ -22,6 +22,9 @@ type drive struct {
 	recorded int             // console lines that history has
 	inflight int             // tool calls that are being performed
 	results  *inbox          // from their goroutines
+	promised chan *promise   // likewise
+	early    *early          // nil: the code waits
+	over     bool            // it has ended
 	work     context.Context // of tool calls; ends with the cell
 	stop     context.CancelCauseFunc
 	wg       sync.WaitGroup
@@ -36,7 +39,7 @@ type result struct {
 }
 
 func (r *run) newDrive() *drive {
-	return &drive{run: r, number: r.job.Cell.Number, results: newInbox()}
+	return &drive{run: r, number: r.job.Cell.Number, results: newInbox(), promised: make(chan *promise, 1)}
 }
 
 var errCellOver = errors.New("engine: the cell is over")
@@ -145,8 +148,11 @@ func (d *drive) loop(ctx context.Context, step jsvm.Step) (next []jobs.Effect, r
 			step = jsvm.Step{State: jsvm.Pending, Hash: step.Hash}
 			continue // interrupted by mail
 		}
-		d.delivered++
-		if step, err = d.vm.Deliver(ctx, delivery(*settled, false)); err != nil {
+		var spoiled bool
+		if step, spoiled, err = d.deliver(ctx, *settled); spoiled {
+			return nil, false, d.settleInflight(ctx) // and the cell is run anew
+		}
+		if err != nil {
 			return nil, false, err
 		}
 	}
@@ -235,6 +241,9 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	}
 	select {
 	case <-d.results.news:
+		return d.await(ctx, hash)
+	case p := <-d.promises():
+		d.computeEarly(ctx, p)
 		return d.await(ctx, hash)
 	case <-due:
 		return nil, false, d.retry(ctx)

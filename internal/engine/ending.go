@@ -13,6 +13,7 @@ import (
 // records how the cell ended. Waits that are open are withdrawn with it. released: a call is made again much later, and
 // the job sleeps until then; the cell is run anew and ends when the call has.
 func (d *drive) end(ctx context.Context, step jsvm.Step) (next []jobs.Effect, released bool, err error) {
+	d.over = true
 	if step.State == jsvm.Aborted {
 		d.stop(errCellOver)
 		err = d.settleInflight(ctx)

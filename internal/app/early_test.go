@@ -1,0 +1,98 @@
+package app_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"statek/internal/jsvm"
+	"statek/internal/pgtest"
+)
+
+// eavesdropper is a machine that notes which results code is given while it runs, and not in a replay.
+type eavesdropper struct {
+	jsvm.Machine
+	mu   sync.Mutex
+	news []string
+}
+
+type eavesdropped struct {
+	jsvm.Session
+	by *eavesdropper
+}
+
+// Open implements jsvm.Machine.
+func (e *eavesdropper) Open(ctx context.Context, setup jsvm.Setup) (jsvm.Session, error) {
+	s, err := e.Machine.Open(ctx, setup)
+	return eavesdropped{s, e}, err
+}
+
+// Deliver implements jsvm.Session.
+func (s eavesdropped) Deliver(ctx context.Context, list ...jsvm.Delivery) (jsvm.Step, error) {
+	s.by.mu.Lock()
+	for _, d := range list {
+		if !d.Replay {
+			s.by.news = append(s.by.news, string(d.Value))
+		}
+	}
+	s.by.mu.Unlock()
+	return s.Session.Deliver(ctx, list...)
+}
+
+// TestResultsThatAreNotCommitted: while a call's commit is under way the code computes on with its result. When the commit fails, nothing
+// of that is recorded or done; the code runs with the result of the attempt that succeeds.
+func TestResultsThatAreNotCommitted(t *testing.T) {
+	t.Parallel()
+	const alone = "const a = await add(); print('saw', a); const b = await add(); print('saw', b); exit([a, b])"
+	for name, c := range map[string]struct{ header, code, want, result string }{
+		"own transactions":      {"", alone, "saw 2|saw 4", "[2,4]"},
+		"shared transactions":   {"-- batch: yes\n", alone, "", ""}, // how often each is tried depends on its company
+		"beside something else": {"", "const other = event('never', {timeout: 60000}); const [a] = await Promise.race([Promise.all([add()]), other]); print('saw', a); exit([a])", "saw 2", "[2]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ear := &eavesdropper{Machine: jsvm.NewInProcess()}
+			k := &kit{t: t, url: pgtest.URL(t), machine: ear}
+			k.pool = pgtest.Pool(t, k.url)
+			k.open(nil)
+			k.exec(`create schema app; create table app.ledger (n bigint); create sequence app.n; create sequence app.tries;
+				create function app.judge() returns trigger language plpgsql security definer as $$ begin
+					perform pg_sleep(0.1);
+					if nextval('app.tries') % 2 = 1 then raise exception 'lost' using errcode = '40001'; end if;
+					return null;
+				end $$;
+				create constraint trigger judge after insert on app.ledger deferrable initially deferred for each row execute function app.judge();
+				grant usage on schema app to statek_tool; grant all on app.ledger, app.n to statek_tool`)
+			k.apply(files{
+				"agents/a.md": simpleAgent, "agents/a.warmup.js": c.code,
+				"tools/add.sql": "-- tool: add()\n-- returns: value\n" + c.header + "insert into app.ledger values (nextval('app.n')) returning n\n",
+			})
+			k.work()
+			job := k.ended(k.submit("a", nil).ID)
+			rows := k.single("select string_agg(n::text, ',' order by n) from app.ledger")
+			ear.mu.Lock()
+			defer ear.mu.Unlock()
+			if c.want == "" {
+				if string(job.Result) != "["+rows+"]" {
+					k.dump(job.ID)
+					t.Errorf("result %s, and the ledger has %s", job.Result, rows)
+				}
+				return
+			}
+			if string(job.Result) != c.result || c.result != "["+rows+"]" {
+				k.dump(job.ID)
+				t.Errorf("result %s, want %s, and the ledger has %s", job.Result, c.result, rows)
+			}
+			if diff := cmp.Diff(c.want, strings.Join(k.consoleLines(job.ID), "|")); diff != "" {
+				t.Errorf("printed (-want +got):\n%s", diff)
+			}
+			if !slices.Contains(ear.news, "1") {
+				t.Errorf("the code was given %v: it never computed while a commit was under way, and this shows nothing", ear.news)
+			}
+		})
+	}
+}

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"context"
+	"sync/atomic"
+
+	"statek/internal/jobs"
+	"statek/internal/jsvm"
+)
+
+// promise is a result that is being committed. Meanwhile the code may be given it, and compute; what it then asks for is recorded, and
+// done, after the commit has succeeded. Should that fail, the VM has seen what never was, and is thrown away.
+type promise struct {
+	settled jobs.CallSettled
+	state   atomic.Int32 // open, then taken by the cell's loop or over
+	broken  atomic.Bool
+}
+
+const (
+	promiseOpen int32 = iota
+	promiseTaken
+	promiseOver
+)
+
+// early is what the code has computed with a promised result.
+type early struct {
+	*promise
+	step jsvm.Step
+	err  error
+}
+
+// promise offers the loop a result that nothing is to be delivered before. One at a time: commits are.
+func (d *drive) promise(settled jobs.CallSettled) *promise {
+	p := &promise{settled: settled}
+	select {
+	case <-d.promised: // over long ago; nobody looked
+	default:
+	}
+	d.promised <- p
+	return p
+}
+
+// kept says how the commit has ended.
+func (p *promise) kept(err error) {
+	if p == nil {
+		return
+	}
+	p.broken.Store(err != nil)
+	p.state.CompareAndSwap(promiseOpen, promiseOver)
+}
+
+// promises are of interest to code that runs on, and has been given none yet.
+func (d *drive) promises() <-chan *promise {
+	if d.over || d.early != nil {
+		return nil
+	}
+	return d.promised
+}
+
+// computeEarly gives the code a promised result, if it is still one.
+func (d *drive) computeEarly(ctx context.Context, p *promise) {
+	if p.state.CompareAndSwap(promiseOpen, promiseTaken) {
+		e := &early{promise: p}
+		e.step, e.err = d.vm.Deliver(ctx, delivery(p.settled, false))
+		d.early = e
+	}
+}
+
+// deliver gives the code the next result, or what it has already made of it. spoiled: it has been given another, which was not
+// committed after all.
+func (d *drive) deliver(ctx context.Context, settled jobs.CallSettled) (step jsvm.Step, spoiled bool, err error) {
+	e := d.early
+	d.early = nil
+	d.delivered++
+	switch {
+	case e == nil:
+		step, err = d.vm.Deliver(ctx, delivery(settled, false))
+		return step, false, err
+	case e.broken.Load():
+		return jsvm.Step{}, true, nil
+	default:
+		return e.step, false, e.err
+	}
+}
