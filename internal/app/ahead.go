@@ -29,10 +29,7 @@ func (h *here) bid(list []store.NewJob) *bid {
 	for _, n := range list {
 		head := s.engine.Head(store.Promised(n, s.id))
 		early := n.Submitted.RunAt == 0 && s.given.likely(n.Spec.AgentID)
-		begun := s.taken.run(func(ctx context.Context) {
-			s.while(ctx, func(work context.Context) { head.Run(work, early) })
-		})
-		if !begun { // it has just been told to leave
+		if !s.runs(func(work context.Context) { head.Run(work, early) }) { // it has just been told to leave
 			b.lost()
 			return nil
 		}

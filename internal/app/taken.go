@@ -6,6 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
+	"statek/internal/engine"
 	"statek/internal/store"
 )
 
@@ -57,14 +60,35 @@ func (t *taken) run(f func(ctx context.Context)) bool {
 // mayTake: a job that is woken runs soonest where it was woken, but one worker must not take what many could share.
 func (s *stay) mayTake() bool { return s.engine.Stopping() == nil && s.engine.Room() }
 
-// took runs jobs that were taken together with what they had waited for. When it is too late they belong to a worker
-// that is leaving, and are taken over.
-func (s *stay) took(list []store.Taken) {
+// taking begins with jobs that are being taken together with what they have waited for; what it returns is told whether
+// they were. When it is too late they belong to a worker that is leaving, and are taken over.
+func (s *stay) taking(list []store.Taken) (told func(got bool)) {
+	var heads []*engine.Head
+	var claim []uuid.UUID
 	for _, t := range list {
-		s.taken.run(func(ctx context.Context) {
-			s.while(ctx, func(work context.Context) { s.engine.Taken(work, t.Job, t.Record) })
-		})
+		if t.Record == nil {
+			claim = append(claim, t.Job)
+			continue
+		}
+		head := s.engine.Head(*t.Record)
+		heads = append(heads, head)
+		s.runs(func(work context.Context) { head.Run(work, true) })
 	}
+	return func(got bool) {
+		for _, head := range heads {
+			head.Tell(got)
+		}
+		for _, job := range claim {
+			if got {
+				s.runs(func(work context.Context) { s.engine.Taken(work, job) })
+			}
+		}
+	}
+}
+
+// runs begins a run that needs no doorbell; false: it is too late.
+func (s *stay) runs(f func(work context.Context)) bool {
+	return s.taken.run(func(ctx context.Context) { s.while(ctx, f) })
 }
 
 // fewHere is how many jobs of one submission are for a worker of the same process; more are for all workers.

@@ -246,7 +246,7 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 		work = armed
 	}
 	s.engine = engine.New(cfg, ctx)
-	st.Waits.Taker, st.Waits.MayTake, st.Waits.Took = id, s.mayTake, s.took
+	st.Waits.Taker, st.Waits.MayTake, st.Waits.Taking = id, s.mayTake, s.taking
 	first := heart
 	s.keeper = engine.NewKeeper(engine.Keeper{
 		Engine: s.engine, Chores: work, Logger: w.cfg.Logger,

@@ -9,26 +9,28 @@ import (
 	"statek/internal/jsvm"
 )
 
-// Head is the beginning of a run whose job is only being submitted. While the database writes the job, its first cell
-// computes, up to where it asks for something or ends. Until it is told that the job is this worker's, the run is in no
-// table, writes nothing and performs no call; if that never happens, nobody finds out that it has been.
+// Head is the beginning of a run whose job is only being submitted, or woken. While the database writes that, the first
+// cell computes, up to where it asks for something or ends, or the open one up to where it has waited. Until it is told
+// that the job is this worker's, the run is in no table, writes nothing and performs no call; if that never happens, nobody
+// finds out that it has been.
 type Head struct {
 	run     *run
 	verdict chan bool
 }
 
-// ahead is a first cell that has computed before its job was given.
+// ahead is a cell that has computed before its job was given.
 type ahead struct {
 	drive *drive
 	step  jsvm.Step
 	err   error
+	live  bool // as the run's, which is not told before it takes this
 }
 
 // errNotGiven ends what was computed for a job that somebody else gets, or nobody.
-var errNotGiven = errors.New("engine: the job that was being submitted is not this worker's")
+var errNotGiven = errors.New("engine: the job that was being written is not this worker's")
 
-// Head returns the beginning of a run. rec is what the submission will have written if this worker gets the job. Run has
-// to be called, and Tell once.
+// Head returns the beginning of a run. rec is the job as it will be if this worker gets it. Run has to be called, and
+// Tell once.
 func (e *Engine) Head(rec jobs.Record) *Head {
 	r := newRun(e, rec)
 	r.computed = make(chan struct{})
@@ -38,7 +40,7 @@ func (e *Engine) Head(rec jobs.Record) *Head {
 // Tell says whether the job is this worker's now. It does not wait.
 func (h *Head) Tell(given bool) { h.verdict <- given }
 
-// Run waits for the verdict and then drives the job, as Start does. compute: it uses the time until then if few others
+// Run waits for the verdict and then drives the job. compute: it uses the time until then if few others
 // compute. In a crowd it would only do sooner what others have waited for longer.
 func (h *Head) Run(ctx context.Context, compute bool) {
 	work, cancel := context.WithCancelCause(ctx)
@@ -83,6 +85,9 @@ func (r *run) spare() {
 
 func (h *Head) start(ctx context.Context, idle func(), placed bool) {
 	e, rec := h.run.Engine, h.run.rec
+	if rec.State.Cell != nil { // it was woken: a run that has let it go may still be in the table
+		e.awaitGone(ctx, rec.Job)
+	}
 	e.expect(rec)
 	defer e.forget(rec)
 	begin := func(_ context.Context, expel func()) *run { return e.begin(h.run, expel) }
@@ -93,26 +98,36 @@ func (h *Head) start(ctx context.Context, idle func(), placed bool) {
 	e.answer(ctx, rec.Job, begin)
 }
 
-// compute brings a new run to the first thing that its code asks for. It changes nothing but the run, and where it
-// stops the run goes on in the ordinary way.
+// compute brings a new run to the first thing that its code asks for, or to where its open cell waits. It changes nothing
+// but the run, and where it stops the run goes on in the ordinary way.
 func (r *run) compute(ctx context.Context) {
 	if err := r.load(ctx); err != nil {
 		return
 	}
-	effects, err := r.apply(jobs.Claimed{})
-	if err != nil || len(effects) == 0 {
-		return
-	}
-	start, ok := effects[0].(jobs.StartCell)
-	if !ok || start.Origin != jobs.FromWarmup {
-		return
-	}
-	if _, err := r.startCell(ctx, start); err != nil {
+	if !r.opened(ctx) {
 		return
 	}
 	d := r.newDrive()
 	step, err := d.replay(ctx)
-	r.ahead = &ahead{d, step, err}
+	r.ahead = &ahead{d, step, err, r.live}
+	r.live = false // mail comes first, and it may end the cell
+}
+
+// opened brings a run to an open cell whose history is at hand: it sleeps in one, or begins with a warmup block.
+func (r *run) opened(ctx context.Context) bool {
+	if r.job.Cell != nil {
+		return r.rec.Open != nil && r.loadLog(ctx) == nil
+	}
+	effects, err := r.apply(jobs.Claimed{})
+	if err != nil || len(effects) == 0 {
+		return false
+	}
+	start, ok := effects[0].(jobs.StartCell)
+	if !ok || start.Origin != jobs.FromWarmup {
+		return false
+	}
+	_, err = r.startCell(ctx, start)
+	return err == nil
 }
 
 // caughtUp waits for what is computed ahead: until then the run is another goroutine's.
@@ -134,16 +149,21 @@ func (r *run) caughtUp(ctx context.Context) error {
 // takeAhead returns the drive of the open cell when it has begun ahead.
 func (r *run) takeAhead() (d *drive, step jsvm.Step, err error) {
 	a := r.ahead
+	if a != nil && a.drive.number != r.job.Cell.Number { // mail has ended the cell that was ahead
+		r.dropAhead()
+		a = nil
+	}
 	if a == nil {
 		return nil, jsvm.Step{}, nil
 	}
-	r.ahead = nil
+	r.ahead, r.live = nil, a.live
 	return a.drive, a.step, a.err
 }
 
 // dropAhead lets go of a VM that nobody has taken.
 func (r *run) dropAhead() {
-	if d, _, _ := r.takeAhead(); d != nil && d.vm != nil {
-		d.vm.Close()
+	if a := r.ahead; a != nil && a.drive.vm != nil {
+		a.drive.vm.Close()
 	}
+	r.ahead = nil
 }

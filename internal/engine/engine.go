@@ -174,13 +174,6 @@ func (e *Engine) Begin(ctx context.Context, job jobs.ID, held func()) {
 	})
 }
 
-// Start runs a job that this worker has got and loaded already.
-func (e *Engine) Start(ctx context.Context, rec jobs.Record) {
-	e.expect(rec)
-	defer e.forget(rec)
-	e.answer(ctx, rec.Job, func(_ context.Context, expel func()) *run { return e.begin(newRun(e, rec), expel) })
-}
-
 // answer waits for a place and drives what take yields.
 func (e *Engine) answer(ctx context.Context, job jobs.ID, take func(work context.Context, expel func()) *run) {
 	idle, ok := e.admit(ctx, job)
@@ -207,18 +200,18 @@ func (e *Engine) stay(ctx context.Context, idle func(), take func(work context.C
 	}
 }
 
-// Taken runs a job that this worker took when it woke it. A run of it that is still in the table has let it go, and is
-// waited for: to claim beside it would only ring it. rec is what was loaded after the taking, at the epoch of the taking; nil: the
-// job is claimed. Should a doorbell have been faster, that epoch is fenced.
-func (e *Engine) Taken(ctx context.Context, job jobs.ID, rec *jobs.Record) {
+// Taken runs a job that this worker took when it woke it, and has not loaded.
+func (e *Engine) Taken(ctx context.Context, job jobs.ID) {
+	e.awaitGone(ctx, job)
+	e.Advance(ctx, job)
+}
+
+// awaitGone waits for a run that is still in the table although it has let its job go: to claim beside it would only ring
+// it, and there can be no other.
+func (e *Engine) awaitGone(ctx context.Context, job jobs.ID) {
 	if old := e.held(job); old != nil {
 		old.gone(ctx)
 	}
-	if rec != nil {
-		e.Start(ctx, *rec)
-		return
-	}
-	e.Advance(ctx, job)
 }
 
 // take claims the job and puts its run into the table; nil when somebody has it. Doorbells of one job take

@@ -28,7 +28,9 @@ func TestPlacesArePromised(t *testing.T) {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		e.Start(ctx, rec)
+		h := e.Head(rec)
+		h.Tell(true)
+		h.Run(ctx, false)
 	}()
 	for len(e.Running()) == 0 {
 		runtime.Gosched()

@@ -25,7 +25,7 @@ type run struct {
 	idle    func()        // it waits for others from now on: its place is free
 	agent   agents.Definition
 	catalog Catalog
-	// ahead is the first cell, when it has begun before the job was given; computed is closed then. Mostly nil.
+	// ahead is the cell that has begun before the job was given; computed is closed then. Mostly nil.
 	ahead    *ahead
 	computed chan struct{}
 	broken   error // a panic while it computed

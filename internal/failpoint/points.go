@@ -57,6 +57,7 @@ const (
 	TryBefore     Point = "try.before"     // registered, not looked at
 	TryAfter      Point = "try.after"      // looked at, the mail not read
 	LookServed    Point = "look.served"    // values are claimed and mailed in the open transaction
+	LookTaken     Point = "look.taken"     // in the open transaction; what this worker takes will compute ahead of the COMMIT
 	LookCommitted Point = "look.committed" // nobody has been notified, and what this worker took does not run
 )
 
@@ -77,7 +78,7 @@ func OfJobs() []Point {
 		DoorbellTaken, DoorbellAnswered, ClaimBefore, ClaimAfter, IntentBefore, IntentAfter, ModelBefore, ModelAfter, ReplyBefore,
 		ReplyAfter, WaitsBefore, WaitsAfter, EndBefore, EndAfter, ReleaseBefore, ReleaseAfter, ProgressBefore, ProgressAfter,
 		RungCleared, ToolBefore, ToolDone, ToolCommitted, GiveBackBefore, GiveBackDone, GiveBackAfter, TxRecorded, HTTPBefore,
-		HTTPAfter, RequestBefore, RequestAfter, TryBefore, TryAfter, LookServed, LookCommitted,
+		HTTPAfter, RequestBefore, RequestAfter, TryBefore, TryAfter, LookServed, LookTaken, LookCommitted,
 	}
 }
 

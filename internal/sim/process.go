@@ -76,11 +76,7 @@ func (w *world) start(slot int) {
 	})
 	p.db.Taker = &memstore.Taker{
 		Worker: p.id, May: func() bool { return p.engine.Stopping() == nil && p.engine.Room() },
-		Took: func(list []jobs.ID) {
-			for _, job := range list {
-				p.answer(job)
-			}
-		},
+		Taking: p.taking,
 	}
 	w.outside(func(ctx context.Context, s *memstore.Session) error { return s.Register(ctx, p.id) })
 	w.slots[slot] = p
@@ -99,7 +95,7 @@ func (w *world) start(slot int) {
 	w.group.Go(func() { _ = p.keeper.Chore(p.ctx) })
 }
 
-// answer gives the process a doorbell, or a job that it has taken with what it woke.
+// answer gives the process a doorbell.
 func (p *process) answer(job jobs.ID) {
 	a := &answering{job: job}
 	p.mu.Lock()
@@ -113,6 +109,34 @@ func (p *process) answer(job jobs.ID) {
 		if !a.claimed {
 			p.excused[job] = true // the doorbell is gone and nothing came of it
 		}
+	})
+}
+
+// taking begins with jobs that are being woken, and for the process: they compute up to where they wait.
+func (p *process) taking(list []jobs.Record) (told func(got bool)) {
+	heads := make([]*engine.Head, len(list))
+	for i, rec := range list {
+		heads[i] = p.engine.Head(rec)
+		p.begin(rec.Job, heads[i])
+	}
+	return func(got bool) {
+		for _, head := range heads {
+			head.Tell(got)
+		}
+	}
+}
+
+// begin runs the beginning of a job's run, as one that needs no doorbell.
+func (p *process) begin(job jobs.ID, head *engine.Head) {
+	begun := &answering{job: job, claimed: true}
+	p.mu.Lock()
+	p.rings = append(p.rings, begun)
+	p.mu.Unlock()
+	p.group.Go(func() {
+		head.Run(p.ctx, true)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.rings = remove(p.rings, begun)
 	})
 }
 

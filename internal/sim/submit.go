@@ -17,16 +17,7 @@ func (p *process) submit(id jobs.ID) {
 	head := p.engine.Head(jobs.Record{
 		Hold: jobs.Hold{Job: id, Epoch: 1, Owner: p.id}, State: state, Seq: state.Seq, Spec: spec,
 	})
-	begun := &answering{job: id, claimed: true}
-	p.mu.Lock()
-	p.rings = append(p.rings, begun)
-	p.mu.Unlock()
-	p.group.Go(func() {
-		head.Run(p.ctx, true)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.rings = remove(p.rings, begun)
-	})
+	p.begin(id, head)
 	p.group.Go(func() {
 		written, given, err := p.db.SubmitFor(p.ctx, id, spec, ev, p.id)
 		head.Tell(given && err == nil)

@@ -112,12 +112,13 @@ type look struct {
 	group    waitGroup
 	eval     temporal.Evaluation
 	decision temporal.Decision
-	// takes says that this worker has room for what it wakes; jobs are those that were given something, as far as it is
-	// worth to load them, and taken those of them that it has got. owed says that there is more to look at.
-	takes bool
-	jobs  []uuid.UUID
-	taken []Taken
-	owed  bool
+	// takes says that this worker has room for what it wakes; peeked are jobs that will likely be given something, taken
+	// those that it has got with what they were given, and got waits for the outcome. owed says that there is more to look at.
+	takes  bool
+	peeked *peek
+	taken  []Taken
+	got    func(bool)
+	owed   bool
 	// last resolves the waiter that was served last. It travels with the statement that comes next.
 	last *pgx.Batch
 	// told says that something besides the sweep knew that there was something to see.
@@ -137,6 +138,7 @@ func (l *look) within(ctx context.Context, begin func() (found bool, err error))
 		return false, err
 	}
 	defer conn.Release()
+	defer func() { l.peeked.end() }()
 	defer rollback(ctx, conn)
 	l.conn, l.q = conn.Conn(), db.New(conn)
 	if found, err := begin(); err != nil || !found {
@@ -166,14 +168,19 @@ func (l *look) finish(ctx context.Context) error {
 	if l.eval.Served > 0 {
 		l.w.failpoints.Group(failpoint.LookServed, l.group.Name, l.group.Args)
 	}
+	l.got = func(bool) {}
 	if err := l.record(ctx); err != nil {
+		l.got(false)
 		return err
 	}
 	if l.eval.Served > 0 {
 		l.w.failpoints.Group(failpoint.LookCommitted, l.group.Name, l.group.Args)
 	}
+	l.got(true)
 	if len(l.taken) > 0 {
-		l.w.Took(l.taken)
+		if owed, err := l.q.WaitCheckOwed(ctx, l.group.ID); err == nil {
+			l.owed = owed
+		}
 	}
 	if l.eval.Served > len(l.taken) {
 		l.w.rang()
@@ -216,18 +223,20 @@ func (l *look) record(ctx context.Context) error {
 		return err
 	}
 	l.eval.Served--
-	l.jobs = nil
 	return l.recordOnce(ctx)
 }
 
 func (l *look) recordOnce(ctx context.Context) error {
 	b := l.resolving()
 	l.queueRecord(b)
-	if l.eval.Served > 0 && l.takes {
-		b.Queue("select coalesce(current_setting('statek.taken', true), '')").QueryRow(l.readTaken)
-	}
 	if l.caught > 0 {
 		b.Queue(db.CounterAdd, SweepCaught, int64(l.caught), text(fmt.Sprintf("%s%s at %s", l.group.Name, l.group.Args, l.group.Prefix)))
+	}
+	if l.eval.Served > 0 && l.takes {
+		if err := l.take(ctx, b); err != nil {
+			return err
+		}
+		b = &pgx.Batch{}
 	}
 	if l.eval.Served == 0 {
 		// Nothing that must survive a crash: the checks would come back, and a look too many is harmless.
@@ -259,7 +268,7 @@ func (l *look) queueRecord(b *pgx.Batch) {
 }
 
 // end commits, and asks in the same round trip what is owed: whoever found the group taken while this look ran has
-// left a check. With it come the jobs that were woken, as they are after the commit.
+// left a check. Jobs that were taken need not wait for that answer.
 func (l *look) end(ctx context.Context, b *pgx.Batch) error {
 	committed := false
 	b.Queue("commit").Exec(func(pgconn.CommandTag) error {
@@ -267,12 +276,10 @@ func (l *look) end(ctx context.Context, b *pgx.Batch) error {
 		return nil
 	})
 	l.owed = true // unless the answer says otherwise
-	b.Queue(db.WaitCheckOwed, l.group.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&l.owed) })
-	loaded := l.queueTaken(b)
-	err := l.conn.SendBatch(ctx, b).Close()
-	if err == nil {
-		loaded()
+	if len(l.taken) == 0 {
+		b.Queue(db.WaitCheckOwed, l.group.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&l.owed) })
 	}
+	err := l.conn.SendBatch(ctx, b).Close()
 	if committed {
 		return nil // what could not be read is asked for again
 	}

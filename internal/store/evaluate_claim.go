@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,6 +28,7 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 	if err != nil || !ready || l.eval.Err != "" {
 		return err
 	}
+	l.peek(ctx, heads)
 	won := map[int64]bool{} // sets; their other members in this group are gone
 	for _, head := range heads {
 		if head.SetID != nil && won[*head.SetID] {
@@ -44,9 +44,6 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 			return err
 		}
 		l.eval.Served++
-		if !slices.Contains(l.jobs, head.JobID) { // a job may wait twice for the same
-			l.jobs = append(l.jobs, head.JobID)
-		}
 		if head.SetID != nil {
 			won[*head.SetID] = true
 		}
@@ -60,17 +57,16 @@ func (l *look) serveClaims(ctx context.Context, c claim) error {
 	return nil
 }
 
-// enter is what precedes code of a temporal: whatever it does can be taken back, and it has the rights of a
-// tool and a bounded time. leaveTool follows it.
-func (l *look) enter() []string {
-	return []string{
-		"savepoint temporal", "set local role statek_tool", "set local plan_cache_mode = auto",
-		fmt.Sprintf("set local statement_timeout = %d", l.w.Timeout.Milliseconds()),
-		fmt.Sprintf("set local lock_timeout = %d", l.w.Timeout.Milliseconds()/5),
-	}
+// enter is what precedes code of a temporal, behind a savepoint so that whatever it does can be taken back: it has the
+// rights of a tool and a bounded time. leaveTool follows it. One statement is sooner done than four.
+func (l *look) enter() string {
+	return fmt.Sprintf("select set_config('role', 'statek_tool', true), set_config('plan_cache_mode', 'auto', true), "+
+		"set_config('statement_timeout', '%d', true), set_config('lock_timeout', '%d', true)", l.w.Timeout.Milliseconds(), l.w.Timeout.Milliseconds()/5)
 }
 
-var leaveTool = []string{"reset role", "set local plan_cache_mode to default", "set local statement_timeout to default", "set local lock_timeout to default"}
+// leaveTool resets them: null is the session's own.
+const leaveTool = "select set_config('role', null, true), set_config('plan_cache_mode', null, true), " +
+	"set_config('statement_timeout', null, true), set_config('lock_timeout', null, true)"
 
 // blame puts an error of the temporal's own code into the evaluation. What is not its fault is returned.
 func (l *look) blame(ctx context.Context, err error) error {
@@ -88,6 +84,11 @@ func (l *look) fault(ctx context.Context, message string) error {
 	if len(l.eval.Err) > 1000 {
 		l.eval.Err = l.eval.Err[:1000]
 	}
+	return l.takeBack(ctx)
+}
+
+// takeBack undoes what happened since the savepoint.
+func (l *look) takeBack(ctx context.Context) error {
 	// Simple protocol: nothing can be prepared in a failed transaction. Role and timeouts go back with it.
 	_, err := l.conn.Exec(ctx, "rollback to savepoint temporal; release savepoint temporal", pgx.QueryExecModeSimpleProtocol)
 	return err

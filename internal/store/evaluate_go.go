@@ -113,7 +113,7 @@ const codeGrace = time.Second
 // call runs code of the program between the statements that bound it; false: it failed, which is in the
 // evaluation, and what it did is taken back.
 func (l goClaim) call(ctx context.Context, code func(context.Context) error) (bool, error) {
-	if _, err := l.conn.Exec(ctx, strings.Join(l.enter(), "; "), pgx.QueryExecModeSimpleProtocol); err != nil {
+	if _, err := l.conn.Exec(ctx, "savepoint temporal; "+l.enter(), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return false, err
 	}
 	bounded, cancel := context.WithTimeout(ctx, l.w.Timeout+codeGrace)
@@ -126,7 +126,7 @@ func (l goClaim) call(ctx context.Context, code func(context.Context) error) (bo
 		err = bounded.Err()
 	}
 	if err == nil {
-		_, err = l.conn.Exec(ctx, strings.Join(leaveTool, "; "), pgx.QueryExecModeSimpleProtocol)
+		_, err = l.conn.Exec(ctx, leaveTool)
 		return err == nil, err
 	}
 	if ctx.Err() != nil {

@@ -23,9 +23,9 @@ type sqlClaim struct {
 // in the same round trip, since the condition is likely to hold; a sweep has to ask something in between.
 func (l sqlClaim) begin(ctx context.Context) (ready bool, heads []head, err error) {
 	hopeful := l.group.Marks > 0 && !l.sweeping
-	var and func(*pgconn.Batch)
+	var and func(*pgconn.Batch) error
 	if hopeful {
-		and = func(b *pgconn.Batch) { l.queueHeads(b, l.def, lookBatch) }
+		and = func(b *pgconn.Batch) error { return l.queueHeads(ctx, b, l.def, lookBatch) }
 	}
 	res, more, err := l.statement(ctx, l.def.Condition, nil, true, and)
 	if err != nil || !holds(res) {
@@ -97,7 +97,6 @@ func (l *look) resolve(ctx context.Context) error {
 	}
 	l.last = nil
 	l.eval.Served--
-	l.jobs = nil // they are claimed
 	return l.unkept(ctx, err)
 }
 
@@ -121,31 +120,70 @@ func (l *look) unkept(ctx context.Context, err error) error {
 // statement runs one statement of the temporal as role statek_tool, in a savepoint, which it releases only when
 // told to; and, in the same round trip, what and appends. Its failure is put into the evaluation, and the results are nil
 // then; an error means that the transaction is lost. Values travel as text both ways, so numbers stay exact.
-func (l sqlClaim) statement(ctx context.Context, st sqldef.Statement, own map[string]string, release bool, and func(*pgconn.Batch)) (res, more *pgconn.Result, err error) {
+func (l sqlClaim) statement(ctx context.Context, st sqldef.Statement, own map[string]string, release bool, and func(*pgconn.Batch) error) (res, more *pgconn.Result, err error) {
 	values, err := temporal.Bind(st, l.def.Params, l.group.Args, own)
 	if err != nil {
 		l.eval.Err = err.Error()
 		return nil, nil, nil
 	}
+	name, err := l.keep(ctx, st)
+	if err != nil || l.eval.Err != "" {
+		return nil, nil, err
+	}
+	res, more, err = l.send(ctx, name, st.SQL, values, release, and)
+	if err != nil && name != "" && outdated(err) {
+		if err := l.takeBack(ctx); err != nil {
+			return nil, nil, err
+		}
+		unprepare(ctx, l.conn)
+		res, more, err = l.send(ctx, "", st.SQL, values, release, and)
+	}
+	if err != nil {
+		return nil, nil, l.blame(ctx, err)
+	}
+	return res, more, nil
+}
+
+// keep returns the name under which the connection keeps a statement from its first use on; empty: it does not. One that
+// cannot be read is the temporal's failure.
+func (l sqlClaim) keep(ctx context.Context, st sqldef.Statement) (name string, err error) {
+	name, kept := nameOf(l.conn, st)
+	if name == "" || kept[name] {
+		return name, nil
+	}
+	if _, err := l.conn.Exec(ctx, "savepoint temporal"); err != nil {
+		return "", err
+	}
+	if _, err := prepare(ctx, l.conn, st); err != nil {
+		return "", l.blame(ctx, err)
+	}
+	_, err = l.conn.Exec(ctx, "release savepoint temporal")
+	return name, err
+}
+
+// send sends it, with what surrounds it.
+func (l sqlClaim) send(ctx context.Context, name, sql string, values [][]byte, release bool, and func(*pgconn.Batch) error) (res, more *pgconn.Result, err error) {
 	b := &pgconn.Batch{}
-	do := func(sql string) { b.ExecParams(sql, nil, nil, nil, nil) }
-	enter := l.enter()
-	for _, sql := range enter {
-		do(sql)
+	b.ExecParams("savepoint temporal", nil, nil, nil, nil)
+	err = queueOurs(ctx, l.conn, b, l.enter())
+	if name != "" {
+		b.ExecPrepared(name, values, nil, nil)
+	} else {
+		b.ExecParams(sql, values, nil, nil, nil)
 	}
-	b.ExecParams(st.SQL, values, nil, nil, nil)
-	for _, sql := range leaveTool {
-		do(sql)
-	}
+	err = errors.Join(err, queueOurs(ctx, l.conn, b, leaveTool))
 	if release {
-		do("release savepoint temporal")
+		b.ExecParams("release savepoint temporal", nil, nil, nil, nil)
 	}
 	if and != nil {
-		and(b)
+		err = errors.Join(err, and(b))
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	results, err := l.conn.PgConn().ExecBatch(ctx, b).ReadAll()
-	if err == nil {
-		return results[len(enter)], results[len(results)-1], nil
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil, nil, l.blame(ctx, err)
+	return results[2], results[len(results)-1], nil
 }

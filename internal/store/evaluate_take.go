@@ -127,9 +127,8 @@ func (l *look) evidence(def temporal.Definition) json.RawMessage {
 }
 
 // queueHeads appends the same to statements of a temporal, whose values are texts.
-func (l *look) queueHeads(b *pgconn.Batch, def temporal.Definition, most int) {
-	args := []string{strconv.FormatInt(l.group.ID, 10), strconv.Itoa(most), string(l.evidence(def))}
-	b.ExecParams(takeHeads, [][]byte{[]byte(args[0]), []byte(args[1]), []byte(args[2])}, nil, nil, nil)
+func (l *look) queueHeads(ctx context.Context, b *pgconn.Batch, def temporal.Definition, most int) error {
+	return queueOurs(ctx, l.conn, b, takeHeads, strconv.AppendInt(nil, l.group.ID, 10), strconv.AppendInt(nil, int64(most), 10), l.evidence(def))
 }
 
 // readHeads reads its result.

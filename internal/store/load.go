@@ -22,14 +22,7 @@ func queueLoad(b *pgx.Batch, ids []jobs.ID, record func(jobs.ID) *jobs.Record) {
 		}
 		return err
 	})
-	b.Queue(db.MailboxOf, ids).Query(func(rows pgx.Rows) error {
-		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[db.MailboxOfRow])
-		for _, r := range list {
-			rec := record(r.JobID)
-			rec.Mail = append(rec.Mail, letter(r))
-		}
-		return err
-	})
+	queueMail(b, ids, record)
 	b.Queue(db.VariablesOf, ids).Query(func(rows pgx.Rows) error {
 		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[db.VariablesOfRow])
 		for _, r := range list {
@@ -52,6 +45,17 @@ func queueLoad(b *pgx.Batch, ids []jobs.ID, record func(jobs.ID) *jobs.Record) {
 			rec.Open = append(rec.Open, e...)
 		}
 		return nil
+	})
+}
+
+func queueMail(b *pgx.Batch, ids []jobs.ID, record func(jobs.ID) *jobs.Record) {
+	b.Queue(db.MailboxOf, ids).Query(func(rows pgx.Rows) error {
+		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[db.MailboxOfRow])
+		for _, r := range list {
+			rec := record(r.JobID)
+			rec.Mail = append(rec.Mail, letter(r))
+		}
+		return err
 	})
 }
 

@@ -30,7 +30,13 @@ func TestTakenJobsOutliveTheirTaker(t *testing.T) {
 	var got []store.Taken
 	k.store.Waits.Taker = taker
 	k.store.Waits.MayTake = func() bool { return true }
-	k.store.Waits.Took = func(list []store.Taken) { got = list }
+	k.store.Waits.Taking = func(list []store.Taken) func(bool) {
+		return func(ok bool) {
+			if ok {
+				got = list
+			}
+		}
+	}
 	_, _, err = k.store.Waits.Emit(k.ctx, store.Fact{Prefix: "/acme", Name: "go"})
 	k.must(err)
 	_, err = k.store.Waits.Tick(k.ctx)
@@ -87,7 +93,13 @@ func TestTakenJobIsLoaded(t *testing.T) {
 		var got []store.Taken
 		k.store.Waits.Taker = worker
 		k.store.Waits.MayTake = func() bool { return true }
-		k.store.Waits.Took = func(list []store.Taken) { got = append(got, list...) }
+		k.store.Waits.Taking = func(list []store.Taken) func(bool) {
+			return func(ok bool) {
+				if ok {
+					got = append(got, list...)
+				}
+			}
+		}
 		k.exec("insert into app.tasks (queue) values ('main'), ('main')")
 		_, err = k.store.Waits.Drain(k.ctx)
 		k.must(err)

@@ -27,10 +27,11 @@ type Waits struct {
 	now  func() time.Time
 	// Rang, when set, is told after each commit that rang a doorbell. Set it before the first use.
 	Rang func()
-	// Taker, when set, is a worker that may take jobs which it wakes; Took is then told which, after the commit, and
-	// must see to it that they are claimed and run. MayTake says whether there is room. Set them before the first use.
+	// Taker, when set, is a worker that may take jobs which it wakes. MayTake says whether there is room. Taking is told
+	// before the commit which it will have got, and what it returns, soon after, whether it has: then they must be run, and else
+	// nothing may have happened. Neither may block. Set them before the first use.
 	Taker   uuid.UUID
-	Took    func(jobs []Taken)
+	Taking  func(jobs []Taken) (told func(got bool))
 	MayTake func() bool
 	// Timeout bounds one statement of a temporal, and a fifth of it the wait for one lock; 5 s unless set.
 	Timeout time.Duration

@@ -204,6 +204,7 @@ func (s *Session) evaluate(ctx context.Context, id int64, sweeping bool) (retry 
 		var d temporal.Decision
 		owed, may := false, s.Taker != nil && s.Taker.May()
 		var taken []jobs.ID
+		told := func(bool) {}
 		err := s.do(ctx, Txn{Name: "look", Of: fmt.Sprint(id)}, func() error {
 			wake := s.ringAll
 			if may {
@@ -212,12 +213,13 @@ func (s *Session) evaluate(ctx context.Context, id int64, sweeping bool) (retry 
 			var n int
 			d, n = s.look(id, sweeping, wake)
 			served += n
+			if len(taken) > 0 {
+				told = s.Taker.Taking(s.records(taken))
+			}
 			owed = slices.ContainsFunc(s.checks, func(c *check) bool { return c.group == id && c.settle != nil && *c.settle == 0 })
 			return nil
 		})
-		if err == nil && len(taken) > 0 {
-			s.Taker.Took(taken)
-		}
+		told(err == nil)
 		if err != nil || !d.Again && !owed {
 			return d.Retry, served, err
 		}

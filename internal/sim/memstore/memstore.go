@@ -116,8 +116,8 @@ type Session struct {
 type Taker struct {
 	Worker uuid.UUID
 	May    func() bool
-	// Took is told after the commit; its jobs must be claimed and run.
-	Took func([]jobs.ID)
+	// Taking is told before the commit, and what it returns whether that has succeeded; then the jobs must be run.
+	Taking func([]jobs.Record) (told func(got bool))
 }
 
 // Session opens a way to the database. A nil gate lets everything through.

@@ -189,6 +189,17 @@ func (s *Session) take(ids []jobs.ID) (taken []jobs.ID) {
 	return taken
 }
 
+// records are jobs that have just been taken.
+func (s *Session) records(ids []jobs.ID) []jobs.Record {
+	list := make([]jobs.Record, len(ids))
+	for i, id := range ids {
+		if err := s.load(id, &list[i]); err != nil {
+			panic(err) // the simulation wrote it
+		}
+	}
+	return list
+}
+
 func (db *DB) dropSet(set int64) {
 	db.waits = slices.DeleteFunc(db.waits, func(w *wait) bool { return w.set == set })
 	delete(db.sets, set)
