@@ -17,6 +17,8 @@ type seen struct {
 	jsvm.Machine
 	ran        chan struct{} // yields for each cell that has run up to where it waits
 	open, ever atomic.Int32
+	// given is how many results code was given, other than in a replay.
+	given atomic.Int32
 }
 
 type seenSession struct {
@@ -38,6 +40,17 @@ func (m *seen) Open(ctx context.Context, setup jsvm.Setup) (jsvm.Session, error)
 func (s seenSession) Run(ctx context.Context, cell jsvm.Cell) (jsvm.Step, error) {
 	step, err := s.Session.Run(ctx, cell)
 	s.seen.ran <- struct{}{}
+	return step, err
+}
+
+// Deliver implements jsvm.Session.
+func (s seenSession) Deliver(ctx context.Context, list ...jsvm.Delivery) (jsvm.Step, error) {
+	step, err := s.Session.Deliver(ctx, list...)
+	for _, d := range list {
+		if !d.Replay {
+			s.seen.given.Add(1)
+		}
+	}
 	return step, err
 }
 

@@ -8,7 +8,7 @@ import (
 	"statek/internal/jsvm"
 )
 
-// promise is a result that is being committed. Meanwhile the code may be given it, and compute; what it then asks for is recorded, and
+// promise is a result that is being committed, by this run or by the look that wakes it. Meanwhile the code may be given it, and compute; what it then asks for is recorded, and
 // done, after the commit has succeeded. Should that fail, the VM has seen what never was, and is thrown away.
 type promise struct {
 	settled jobs.CallSettled
@@ -76,7 +76,7 @@ func (d *drive) deliver(ctx context.Context, settled jobs.CallSettled) (step jsv
 	case e == nil:
 		step, err = d.vm.Deliver(ctx, delivery(settled, false))
 		return step, false, err
-	case e.broken.Load():
+	case e.broken.Load() || e.settled.Call != settled.Call:
 		return jsvm.Step{}, true, nil
 	default:
 		return e.step, false, e.err

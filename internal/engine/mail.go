@@ -74,7 +74,7 @@ func (r *run) openMail(ctx context.Context, m jobs.Mail) error {
 			return err
 		}
 	}
-	events, later := jobs.Open(r.job, m, r.Now())
+	events, later := r.open(m)
 	if later {
 		r.kept = true
 		return nil

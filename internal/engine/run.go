@@ -29,6 +29,7 @@ type run struct {
 	ahead    *ahead
 	computed chan struct{}
 	broken   error // a panic while it computed
+	foreseen *foreseen
 
 	// mu guards the job and its buffer: tool transactions settle their calls from their own goroutines.
 	mu     turn
