@@ -20,6 +20,12 @@ func (k *kit) exec(sql string, args ...any) {
 	}
 }
 
+// everything is who has which job, and which doorbells there are.
+const everything = `select coalesce(string_agg(line, E'\n'), 'there is nothing') from (
+	(select to_jsonb(s)::text as line from statek.job_state s order by s.changed_at desc limit 20) union all
+	(select to_jsonb(w)::text from statek.workers w) union all
+	(select to_jsonb(r)::text from river.river_job r where r.state not in ('completed') order by r.id desc limit 20)) x`
+
 // is waits for a query to become true.
 func (k *kit) is(sql string, args ...any) {
 	k.t.Helper()
@@ -29,7 +35,7 @@ func (k *kit) is(sql string, args ...any) {
 			k.t.Fatal(err)
 		}
 		if !yes && time.Now().After(deadline) {
-			k.t.Fatalf("still not so: %s", sql)
+			k.t.Fatalf("still not so: %s\n%s", sql, k.single(everything))
 		}
 		if !yes {
 			k.exec("select pg_sleep(0.005)")

@@ -300,6 +300,12 @@ func (e *Engine) settle(ctx context.Context, r *run, err error) {
 	if err2 != nil || !claimed {
 		return
 	}
+	if rec.Epoch != r.rec.Epoch+1 { // others had it since, and what went wrong here was perhaps only that
+		if err := e.Jobs.HandOver(ctx, rec.Hold); err != nil {
+			e.complain(ctx, "hand-over failed", job, err)
+		}
+		return
+	}
 	fresh := newRun(e, rec)
 	if _, err := fresh.apply(jobs.Halted{Reason: "internal error: " + err.Error()}); err != nil {
 		_, _ = e.Jobs.Release(ctx, rec.Hold)

@@ -26,6 +26,9 @@ func (r *run) loadLog(ctx context.Context) error {
 		mine := func(e jobs.Entry) bool { return e.Seq >= r.log[0].Seq }
 		recorded = slices.DeleteFunc(slices.Clone(recorded), mine)
 	}
+	if n := len(recorded); n > 0 && recorded[n-1].Seq > r.rec.Seq {
+		return fmt.Errorf("engine: job %s: history goes on behind row %d, where this run began: %w", r.rec.Job, r.rec.Seq, jobs.ErrFenced)
+	}
 	r.log = append(recorded, r.log...)
 	if !r.logged() {
 		return fmt.Errorf("engine: job %s: cell %d has no start in history", r.rec.Job, r.job.Cell.Number)
