@@ -81,8 +81,8 @@ type chores struct {
 // LookAround implements engine.Chores.
 func (c *chores) LookAround(ctx context.Context) (engine.Around, error) {
 	pending, err := c.Waits.Pending(ctx)
-	if err != nil {
-		return engine.Around{}, err
+	if err != nil { // nobody knows: it is looked for
+		return engine.Around{Orphans: true, Strays: true, Limits: true}, err
 	}
 	round, err := c.Waits.Do(ctx, pending)
 	return engine.Around{Again: round.RetryIn, Orphans: pending.Orphans, Strays: pending.Strays, Limits: pending.Limits}, err

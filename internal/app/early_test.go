@@ -96,3 +96,76 @@ func TestResultsThatAreNotCommitted(t *testing.T) {
 		})
 	}
 }
+
+// judged has a tool, add, that counts, and whose second commit fails after a while; later attempts wait for the advisory lock 1.
+func judged(t *testing.T, code string) (k *kit, ear *eavesdropper) {
+	t.Helper()
+	ear = &eavesdropper{Machine: jsvm.NewInProcess()}
+	k = &kit{t: t, url: pgtest.URL(t), machine: ear}
+	k.pool = pgtest.Pool(t, k.url)
+	k.open(nil)
+	k.exec(`create schema app; create table app.ledger (n bigint); create sequence app.n; create table app.tasks (id int, taken uuid);
+		create function app.before() returns trigger language plpgsql security definer as $$ begin
+			if new.n >= 3 then perform pg_advisory_xact_lock_shared(1); end if;
+			return new;
+		end $$;
+		create trigger before before insert on app.ledger for each row execute function app.before();
+		create function app.judge() returns trigger language plpgsql security definer as $$ begin
+			if new.n = 2 then perform pg_sleep(0.3); raise exception 'lost' using errcode = '40001'; end if;
+			return null;
+		end $$;
+		create constraint trigger judge after insert on app.ledger deferrable initially deferred for each row execute function app.judge();
+		grant usage on schema app to statek_tool; grant all on app.ledger, app.n, app.tasks to statek_tool;
+		select statek.watch('app.tasks')`)
+	k.apply(files{
+		"agents/a.md": simpleAgent, "agents/a.warmup.js": code,
+		"tools/add.sql":  "-- tool: add()\n-- returns: value\ninsert into app.ledger values (nextval('app.n')) returning n\n",
+		"tools/slow.sql": "-- tool: slow()\n-- returns: value\nselect pg_sleep(30)::text\n",
+		"temporals/pick.sql": "-- temporal: pick()\n-- watch: app.tasks\n-- condition\nselect true from app.tasks where taken is null\n" +
+			"-- complement\nupdate app.tasks set taken = :job_id where taken is null returning id\n" +
+			"-- release\nupdate app.tasks set taken = null where taken = :job_id\n",
+	})
+	return k, ear
+}
+
+// TestAValueBesideACommitThatFails: code was given a result that was not committed; a value that comes meanwhile has been seen by
+// nobody, and is given back when the job is cancelled.
+func TestAValueBesideACommitThatFails(t *testing.T) {
+	t.Parallel()
+	k, ear := judged(t, "const p = pick(); await add(); const x = await Promise.race([p, add()]); await sleep(100000); exit(x)")
+	lock, err := k.pool.Begin(t.Context())
+	k.must(err)
+	defer func() { _ = lock.Rollback(t.Context()) }()
+	_, err = lock.Exec(t.Context(), "select pg_advisory_xact_lock(1)")
+	k.must(err)
+	k.work()
+	job := k.submit("a", nil).ID
+	k.is("select exists (select from pg_stat_activity where " + committing + ")") // the second attempt
+	ear.mu.Lock()
+	if !slices.Contains(ear.news, "2") {
+		t.Errorf("the code was given %v: it never computed while a commit was under way, and this shows nothing", ear.news)
+	}
+	ear.mu.Unlock()
+	k.exec("insert into app.tasks values (7)")
+	k.is("select exists (select from statek.mailbox where job_id = $1 and kind = 'resolved')", job)
+	k.must(k.Cancel(t.Context(), job, "enough"))
+	if got := k.ended(job); got.Outcome != "cancelled" {
+		k.dump(job)
+		t.Errorf("outcome %s", got.Outcome)
+	}
+	k.is("select exists (select from app.tasks where taken is null)")
+}
+
+// TestACommitThatFailsBesideOtherCalls: what the code goes on with after the next attempt does not wait for them.
+func TestACommitThatFailsBesideOtherCalls(t *testing.T) {
+	t.Parallel()
+	k, _ := judged(t, "slow().catch(() => 0); await add(); await add(); await add(); exit(1)")
+	k.work()
+	job := k.submit("a", nil).ID
+	k.is("select count(*) = 3 from app.ledger")
+	if n := k.one("select count(*) from statek.history_entries where job_id = $1 and kind = 'call_settled' and payload ->> 'name' = 'slow'", job); n != 0 {
+		k.dump(job)
+		t.Error("the code went on only when the slow call had ended")
+	}
+	k.must(k.Cancel(t.Context(), job, "enough"))
+}

@@ -95,7 +95,7 @@ func TestAProviderThatPanics(t *testing.T) {
 	k.must(err)
 	k.work(func(w *app.WorkerConfig) { w.Providers, w.Logger = reg, slog.New(slog.DiscardHandler) })
 	job := k.ended(k.submit("a", nil).ID)
-	if job.Status != "PAUSED" || !strings.Contains(job.BlockedWhy, "panic: boo") {
+	if job.Status != "PAUSED" || !strings.Contains(job.BlockedWhy, "panic; the worker's log") {
 		k.dump(job.ID)
 		t.Errorf("%s: %s", job.Status, job.BlockedWhy)
 	}
@@ -139,7 +139,7 @@ func TestARunThatPanics(t *testing.T) {
 	ids["woken"] = asleep
 	for way, id := range ids {
 		job := k.ended(id)
-		if job.Status != "PAUSED" || !strings.Contains(job.BlockedWhy, "internal error: panic: boo") {
+		if job.Status != "PAUSED" || !strings.Contains(job.BlockedWhy, "internal error: panic; the worker's log") {
 			k.dump(id)
 			t.Errorf("%s: %s: %s", way, job.Status, job.BlockedWhy)
 		}

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"statek/internal/engine"
 	"statek/internal/store"
 )
@@ -64,10 +62,10 @@ func (s *stay) mayTake() bool { return s.engine.Stopping() == nil && s.engine.Ro
 // they were. When it is too late they belong to a worker that is leaving, and are taken over.
 func (s *stay) taking(list []store.Taken) (told func(got bool)) {
 	var heads []*engine.Head
-	var claim []uuid.UUID
+	var claim []store.Taken
 	for _, t := range list {
 		if t.Record == nil {
-			claim = append(claim, t.Job)
+			claim = append(claim, t)
 			continue
 		}
 		head := s.engine.Head(*t.Record)
@@ -78,9 +76,9 @@ func (s *stay) taking(list []store.Taken) (told func(got bool)) {
 		for _, head := range heads {
 			head.Tell(got)
 		}
-		for _, job := range claim {
+		for _, t := range claim {
 			if got {
-				s.runs(func(work context.Context) { s.engine.Taken(work, job) })
+				s.runs(func(work context.Context) { s.engine.Taken(work, t.Job, t.Epoch) })
 			}
 		}
 	}

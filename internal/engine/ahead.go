@@ -86,7 +86,7 @@ func (r *run) spare() {
 func (h *Head) start(ctx context.Context, idle func(), placed bool) {
 	e, rec := h.run.Engine, h.run.rec
 	if rec.State.Cell != nil { // it was woken: a run that has let it go may still be in the table
-		e.awaitGone(ctx, rec.Job)
+		e.awaitGone(ctx, rec.Job, rec.Epoch)
 	}
 	e.expect(rec)
 	defer e.forget(rec)
@@ -107,13 +107,12 @@ func (r *run) compute(ctx context.Context) {
 	if !r.opened(ctx) {
 		return
 	}
-	d := r.newDrive()
-	step, err := d.replay(ctx)
-	if err == nil {
-		r.foresee(ctx, d, step)
+	a := &ahead{drive: r.newDrive()}
+	r.ahead = a // at once: whatever happens, its VM is closed
+	if a.step, a.err = a.drive.replay(ctx); a.err == nil {
+		r.foresee(ctx, a.drive, a.step)
 	}
-	r.ahead = &ahead{d, step, err, r.live}
-	r.live = false // mail comes first, and it may end the cell
+	a.live, r.live = r.live, false // mail comes first, and it may end the cell
 }
 
 // foreseen is what a row of mail will mean: its event, with the time that it has been given.
@@ -199,8 +198,8 @@ func (r *run) takeAhead() (d *drive, step jsvm.Step, err error) {
 
 // dropAhead lets go of a VM that nobody has taken.
 func (r *run) dropAhead() {
-	if a := r.ahead; a != nil && a.drive.vm != nil {
-		a.drive.vm.Close()
+	if r.ahead != nil {
+		r.ahead.drive.close()
 	}
 	r.ahead = nil
 }

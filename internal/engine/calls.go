@@ -57,6 +57,8 @@ func (r *run) leaves(e jobs.Entry) bool {
 
 // args finds the recorded arguments of a call.
 func (d *drive) args(p jobs.Pending) ([]json.RawMessage, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, e := range d.log {
 		if ev, ok := e.Event.(jobs.CallIssued); ok && ev.Call == p.Call {
 			var args []json.RawMessage
@@ -225,36 +227,54 @@ func (d *drive) retrying(p jobs.Pending, policy agents.Policy, do func(settle se
 	}
 }
 
-// commitWith applies the result and hands out the buffer as the tool's commit. The lock is held until the
-// commit has ended, so that commit order is the order of events.
+// commitWith applies the result and hands out the buffer as the tool's commit.
 func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
-	d.mu.Lock()
-	if d.lost != nil {
-		defer d.mu.Unlock()
-		return jobs.Commit{}, nil, d.lost
-	}
-	job, entries, log, ready := d.job, len(d.buffer.Entries), len(d.log), len(d.ready)
-	if _, err := d.applyLocked(d.settled(p, value, f)); err != nil {
-		d.mu.Unlock()
-		return jobs.Commit{}, nil, err
-	}
-	var offered *promise
-	if ready == 0 && len(d.ready) == 1 {
-		offered = d.promise(d.ready[0])
-	}
-	ended := func(err error) {
-		defer d.mu.Unlock()
-		defer func() { offered.kept(err) }()
-		if d.committed(err) == nil {
-			return
+	return d.handOut(func() (jobs.Commit, func(error), error) {
+		job, entries, log, ready := d.job, len(d.buffer.Entries), len(d.log), len(d.ready)
+		if _, err := d.applyLocked(d.settled(p, value, f)); err != nil {
+			return jobs.Commit{}, nil, err
 		}
-		d.job, d.buffer.Entries = job, d.buffer.Entries[:entries]
-		d.log, d.ready = d.log[:log], d.ready[:ready]
-	}
-	c := d.takeLocked()
-	c.Trailing = d.trails(c)
-	return c, ended, nil
+		var offered *promise
+		if ready == 0 && len(d.ready) == 1 {
+			offered = d.promise(d.ready[0])
+		}
+		c := d.takeLocked()
+		c.Trailing = d.trails(c)
+		return c, func(err error) {
+			if d.committed(err) != nil {
+				d.job, d.buffer.Entries = job, d.buffer.Entries[:entries]
+				d.log, d.ready = d.log[:log], d.ready[:ready]
+			}
+			offered.kept(err)
+		}, nil
+	})
 }
+
+// handOut makes a commit that somebody else writes. The lock is held until ended is told, so that commit order is the order of events. If
+// none can be made, it is free; after a panic in the middle of that nothing may be written any more.
+func (r *run) handOut(produce func() (c jobs.Commit, ended func(error), err error)) (c jobs.Commit, ended func(error), err error) {
+	r.mu.Lock()
+	if r.lost != nil {
+		defer r.mu.Unlock()
+		return jobs.Commit{}, nil, r.lost
+	}
+	r.lost = errHalfMade
+	handed := false
+	defer func() {
+		if !handed {
+			r.mu.Unlock()
+		}
+	}()
+	c, told, err := produce()
+	r.lost, handed = nil, err == nil
+	return c, func(err error) {
+		defer r.mu.Unlock()
+		told(err)
+	}, err
+}
+
+// errHalfMade is what is left of a run that panicked while it made a commit.
+var errHalfMade = errors.New("engine: a panic has left the job half changed")
 
 // trails reports a commit that need not write the state: this run has, with the open cell in it, and soon will again. What
 // leaves the process is another matter: that a job has asked for it is in its state while it is under way.

@@ -42,6 +42,12 @@ func (r *run) newDrive() *drive {
 	return &drive{run: r, number: r.job.Cell.Number, results: newInbox(), promised: make(chan *promise, 1)}
 }
 
+func (d *drive) close() {
+	if d.vm != nil {
+		d.vm.Close()
+	}
+}
+
 var errCellOver = errors.New("engine: the cell is over")
 
 // startCell fixes the code, the seed and the clock of the next cell.
@@ -91,16 +97,17 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 		return nil, false, err
 	}
 	d, step, err := r.takeAhead()
-	if d == nil {
+	ahead := d != nil
+	if !ahead {
 		d = r.newDrive()
-		step, err = d.replay(ctx)
 	}
 	d.work, d.stop = context.WithCancelCause(ctx)
 	defer d.wg.Wait()
 	defer d.stop(errCellOver)
 	defer func() { d.live, d.delivered = false, 0 }()
-	if d.vm != nil {
-		defer d.vm.Close()
+	defer d.close()
+	if !ahead {
+		step, err = d.replay(ctx)
 	}
 	if err == nil {
 		err = d.redo(ctx)

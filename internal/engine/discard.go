@@ -153,30 +153,24 @@ func (r *run) recordDiscards(list []discard, outcomes []string) error {
 	return nil
 }
 
-// commitDiscards hands out the buffer with the records as a commit. The lock is held until it has ended.
+// commitDiscards hands out the buffer with the records as a commit.
 func (r *run) commitDiscards(list []discard, outcomes []string) (jobs.Commit, func(error), error) {
-	r.mu.Lock()
-	if r.lost != nil {
-		defer r.mu.Unlock()
-		return jobs.Commit{}, nil, r.lost
-	}
-	job, buffer, log, discards := r.job, r.buffer, len(r.log), r.discards
-	undo := func() {
-		for _, d := range list {
-			delete(r.pocket, d.mail)
+	return r.handOut(func() (jobs.Commit, func(error), error) {
+		job, buffer, log, discards := r.job, r.buffer, len(r.log), r.discards
+		undo := func() {
+			for _, d := range list {
+				delete(r.pocket, d.mail)
+			}
+			r.job, r.buffer, r.log, r.discards = job, buffer, r.log[:log], discards
 		}
-		r.job, r.buffer, r.log, r.discards = job, buffer, r.log[:log], discards
-	}
-	if err := r.recordDiscards(list, outcomes); err != nil {
-		undo()
-		r.mu.Unlock()
-		return jobs.Commit{}, nil, err
-	}
-	ended := func(err error) {
-		defer r.mu.Unlock()
-		if r.committed(err) != nil {
+		if err := r.recordDiscards(list, outcomes); err != nil {
 			undo()
+			return jobs.Commit{}, nil, err
 		}
-	}
-	return r.takeLocked(), ended, nil
+		return r.takeLocked(), func(err error) {
+			if r.committed(err) != nil {
+				undo()
+			}
+		}, nil
+	})
 }

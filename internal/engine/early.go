@@ -49,9 +49,10 @@ func (p *promise) kept(err error) {
 	p.state.CompareAndSwap(promiseOpen, promiseOver)
 }
 
-// promises are of interest to code that runs on, and has been given none yet.
+// promises are of interest to code that runs on, has been given none yet, and has no other call under way: should the commit fail, that
+// would have to end before the cell can be run anew.
 func (d *drive) promises() <-chan *promise {
-	if d.over || d.early != nil {
+	if d.over || d.early != nil || d.inflight != 1 {
 		return nil
 	}
 	return d.promised
@@ -70,14 +71,14 @@ func (d *drive) computeEarly(ctx context.Context, p *promise) {
 // committed after all.
 func (d *drive) deliver(ctx context.Context, settled jobs.CallSettled) (step jsvm.Step, spoiled bool, err error) {
 	e := d.early
-	d.early = nil
+	if d.early = nil; e != nil && (e.broken.Load() || e.settled.Call != settled.Call) {
+		return jsvm.Step{}, true, nil
+	}
 	d.delivered++
 	switch {
 	case e == nil:
 		step, err = d.vm.Deliver(ctx, delivery(settled, false))
 		return step, false, err
-	case e.broken.Load() || e.settled.Call != settled.Call:
-		return jsvm.Step{}, true, nil
 	default:
 		return e.step, false, e.err
 	}

@@ -200,16 +200,16 @@ func (e *Engine) stay(ctx context.Context, idle func(), take func(work context.C
 	}
 }
 
-// Taken runs a job that this worker took when it woke it, and has not loaded.
-func (e *Engine) Taken(ctx context.Context, job jobs.ID) {
-	e.awaitGone(ctx, job)
+// Taken runs a job that this worker took at an epoch when it woke it, and has not loaded.
+func (e *Engine) Taken(ctx context.Context, job jobs.ID, epoch int64) {
+	e.awaitGone(ctx, job, epoch)
 	e.Advance(ctx, job)
 }
 
 // awaitGone waits for a run that is still in the table although it has let its job go: to claim beside it would only ring
-// it, and there can be no other.
-func (e *Engine) awaitGone(ctx context.Context, job jobs.ID) {
-	if old := e.held(job); old != nil {
+// it, and there can be no other. A younger one was faster, and has the job.
+func (e *Engine) awaitGone(ctx context.Context, job jobs.ID, epoch int64) {
+	if old := e.held(job); old != nil && old.rec.Epoch < epoch {
 		old.gone(ctx)
 	}
 }

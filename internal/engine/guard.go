@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 
 	"statek/internal/jobs"
@@ -12,16 +13,21 @@ import (
 // panicError is a panic that was kept to the job it happened in.
 type panicError struct{ value any }
 
-// Error implements error.
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+// Error implements error. History is shown to models, so it tells only what the language says: a program may panic with anything.
+func (e *panicError) Error() string {
+	if said, ok := e.value.(runtime.Error); ok {
+		return "panic: " + said.Error()
+	}
+	return "panic; the worker's log says what and where"
+}
 
 // guarded runs what is done for one job. A panic in it is logged with its stack and becomes an error: it must not take a thousand other
-// jobs down with the worker, and then the next worker to which this one comes. The stack is for operators: history is shown to models.
+// jobs down with the worker, and then the next worker to which this one comes.
 func (e *Engine) guarded(ctx context.Context, what string, job jobs.ID, do func() error) (err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			err = &panicError{x}
-			e.Logger.ErrorContext(ctx, what+" panicked", slog.String("job_id", job.String()), slog.String("err", err.Error()), slog.String("stack", string(debug.Stack())))
+			e.Logger.ErrorContext(ctx, what+" panicked", slog.String("job_id", job.String()), slog.String("err", fmt.Sprint(x)), slog.String("stack", string(debug.Stack())))
 		}
 	}()
 	return do()

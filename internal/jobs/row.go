@@ -33,7 +33,7 @@ func Rows(first int64, list []Entry) ([]Row, error) {
 			return nil, err
 		}
 		row := Row{Seq: first + int64(i), Kind: e.Event.Kind(), Cell: e.Cell, Call: e.Call, At: e.At, Payload: payload}
-		if i > 0 && together(list[i-1], e) {
+		if i > 0 && together(list[i-1], e) && len(payload)+len(rows[len(rows)-1].Payload) < smallEnough {
 			took := strconv.FormatInt(e.At.UnixMicro()-list[i-1].At.UnixMicro(), 10)
 			row.Kind, row.Payload = called, slices.Concat([]byte("["), rows[len(rows)-1].Payload, []byte(","), payload, []byte(","+took+"]"))
 			rows = rows[:len(rows)-1]
@@ -42,6 +42,10 @@ func Rows(first int64, list []Entry) ([]Row, error) {
 	}
 	return rows, nil
 }
+
+// smallEnough bounds what shares a row: a larger payload outweighs a row's own cost. It also keeps a list shallower than decoders allow,
+// 10,000, however deep the values in it are.
+const smallEnough = 8000
 
 // together reports a tool's call and its result.
 func together(call, result Entry) bool {

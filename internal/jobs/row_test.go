@@ -120,3 +120,29 @@ func canonical(list []jobs.Entry) []jobs.Entry {
 	}
 	return list
 }
+
+// TestRowsOfLargeValues have a row each, and can be read however deep they are: decoders stop at 10,000.
+func TestRowsOfLargeValues(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{100, 7000, 9990} {
+		deep := json.RawMessage(strings.Repeat("[", n) + strings.Repeat("]", n))
+		for name, list := range map[string][]jobs.Entry{
+			"result": {{Seq: 1, Call: 1, Event: issue(1, "a", jobs.Tool)}, {Seq: 2, Call: 1, Event: jobs.CallSettled{Call: 1, Name: "a", Value: deep}}},
+			"arguments": {
+				{Seq: 1, Call: 1, Event: jobs.CallIssued{Call: 1, Name: "a", Class: jobs.Tool, Args: deep}},
+				{Seq: 2, Call: 1, Event: jobs.CallSettled{Call: 1, Name: "a", Value: json.RawMessage("1")}},
+			},
+		} {
+			rows, err := jobs.Rows(1, list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if together := len(rows) == 1; together != (n == 100) {
+				t.Errorf("%s, %d deep: %d rows", name, n, len(rows))
+			}
+			if _, err := jobs.Entries(rows); err != nil {
+				t.Errorf("%s, %d deep: %v", name, n, err)
+			}
+		}
+	}
+}

@@ -66,9 +66,7 @@ func (s *Store) giveBack(ctx context.Context, job jobs.ID, prefix string, values
 	if err != nil {
 		return err
 	}
-	err = s.CommitIn(ctx, tx, commit)
-	ended(err)
-	return err
+	return concluded(ended, func() error { return s.CommitIn(ctx, tx, commit) })
 }
 
 type release struct {

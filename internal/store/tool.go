@@ -60,8 +60,17 @@ func (s *Store) fault(ctx context.Context, f *jobs.Fault, settle Settle) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Commit(ctx, commit)
-	ended(err)
+	return concluded(ended, func() error {
+		_, err := s.Commit(ctx, commit)
+		return err
+	})
+}
+
+// concluded tells how a commit has ended: after a panic in it nobody knows.
+func concluded(ended func(error), commit func() error) (err error) {
+	err = fmt.Errorf("store: %w: a panic", jobs.ErrUnknownOutcome)
+	defer func() { ended(err) }()
+	err = commit()
 	return err
 }
 
@@ -83,8 +92,7 @@ func (s *Store) recorded(ctx context.Context, do func(pgx.Tx) (json.RawMessage, 
 	if err != nil {
 		return err
 	}
-	err = s.CommitIn(ctx, tx, commit)
-	ended(err)
+	err = concluded(ended, func() error { return s.CommitIn(ctx, tx, commit) })
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code[:2] == "23" { // a deferred constraint: what was done was wrong, not the record of it
 		return s.fault(ctx, sqlFault(pg), settle)

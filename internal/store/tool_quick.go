@@ -64,20 +64,24 @@ func (op *toolOp) job() string { return op.call.Builtins["job_id"] }
 
 // runQuick performs calls and commits them with their records, in two round trips and one transaction. After an
 // error nothing has happened, unless it is jobs.ErrUnknownOutcome.
-func (s *Store) runQuick(ctx context.Context, ops []*toolOp, timeout time.Duration) (err error) {
+func (s *Store) runQuick(ctx context.Context, ops []*toolOp, timeout time.Duration) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return wrap(err, "begin the transaction of a call")
 	}
 	defer conn.Release()
-	defer func() {
+	ended := func(err error) {
 		for _, op := range ops {
 			op.end(err)
 		}
 		if err != nil {
 			rollback(ctx, conn)
 		}
-	}()
+	}
+	return concluded(ended, func() error { return s.commitQuick(ctx, conn, ops, timeout) })
+}
+
+func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) (err error) {
 	if err := performQuick(ctx, conn, ops, timeout); err != nil {
 		return fmt.Errorf("store: run tool: %w", err) // not wrap: what a tool raises is never the fence
 	}
