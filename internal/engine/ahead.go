@@ -92,7 +92,7 @@ func (h *Head) start(ctx context.Context, idle func(), placed bool) {
 	defer e.forget(rec)
 	begin := func(_ context.Context, expel func()) *run { return e.begin(h.run, expel) }
 	if placed {
-		e.stay(ctx, idle, begin)
+		e.stay(ctx, rec.Job, idle, begin)
 		return
 	}
 	e.answer(ctx, rec.Job, begin)

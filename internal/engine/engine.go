@@ -181,22 +181,26 @@ func (e *Engine) answer(ctx context.Context, job jobs.ID, take func(work context
 		return
 	}
 	defer idle()
-	e.stay(ctx, idle, take)
+	e.stay(ctx, job, idle, take)
 }
 
 // stay drives what take yields, which is nothing when somebody else has the job.
-func (e *Engine) stay(ctx context.Context, idle func(), take func(work context.Context, expel func()) *run) {
+func (e *Engine) stay(ctx context.Context, job jobs.ID, idle func(), take func(work context.Context, expel func()) *run) {
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := take(work, func() { cancel(jobs.ErrFenced) })
-	if r == nil {
-		return
+	var r *run
+	err := e.guarded(work, "a claim", job, func() error {
+		r = take(work, func() { cancel(jobs.ErrFenced) })
+		return nil
+	})
+	if err != nil || r == nil {
+		return // what was claimed and does not run is given back
 	}
 	r.idle = idle
 	defer e.vacate(ctx, r)
 	defer e.leave(r)
-	if err := e.guarded(work, "a run", r.rec.Job, func() error { return r.drive(work) }); err != nil {
-		e.settle(work, r, err)
+	if err := e.guarded(work, "a run", job, func() error { return r.drive(work) }); err != nil {
+		_ = e.guarded(work, "the end of a run", job, func() error { e.settle(work, r, err); return nil }) // its job is given back
 	}
 }
 
