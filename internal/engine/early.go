@@ -75,11 +75,9 @@ func (d *drive) deliver(ctx context.Context, settled jobs.CallSettled) (step jsv
 		return jsvm.Step{}, true, nil
 	}
 	d.delivered++
-	switch {
-	case e == nil:
-		step, err = d.vm.Deliver(ctx, delivery(settled, false))
-		return step, false, err
-	default:
+	if e != nil {
 		return e.step, false, e.err
 	}
+	step, err = d.vm.Deliver(ctx, delivery(settled, false))
+	return step, false, err
 }
