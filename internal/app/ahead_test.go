@@ -9,7 +9,6 @@ import (
 
 	"statek/internal/app"
 	"statek/internal/jsvm"
-	"statek/internal/pgtest"
 )
 
 // seen is a machine that tells of its VMs.
@@ -63,10 +62,8 @@ func (s seenSession) Close() {
 // aheadKit has an agent whose cell writes a row, and a worker that is up.
 func aheadKit(t *testing.T, header string) (k *kit, m *seen, stop func()) {
 	t.Helper()
-	direct := pgtest.URL(t)
-	wire := pgtest.NewWire(t, direct)
 	m = &seen{Machine: jsvm.NewInProcess(), ran: make(chan struct{}, 100)}
-	k = (&kit{t: t, url: wire.URL(), pool: pgtest.Pool(t, direct), wire: wire, machine: m}).open(nil)
+	k = newKitThrough(t, m, nil)
 	k.exec("create schema app")
 	k.exec("create table app.rows (n int)")
 	k.exec("grant usage on schema app to statek_tool; grant select, insert on app.rows to statek_tool")

@@ -6,17 +6,14 @@ import (
 	"github.com/google/uuid"
 
 	"statek/internal/jsvm"
-	"statek/internal/pgtest"
 )
 
 // wakeKit has an agent whose cell waits for a row, a worker that is up, and a job that sleeps in its cell. The COMMIT of a
 // look that has taken a row waits while somebody holds the advisory lock 1.
 func wakeKit(t *testing.T) (k *kit, m *seen, job uuid.UUID, stop func()) {
 	t.Helper()
-	direct := pgtest.URL(t)
-	wire := pgtest.NewWire(t, direct)
 	m = &seen{Machine: jsvm.NewInProcess(), ran: make(chan struct{}, 100)}
-	k = (&kit{t: t, url: wire.URL(), pool: pgtest.Pool(t, direct), wire: wire, machine: m}).open(nil)
+	k = newKitThrough(t, m, nil)
 	k.exec(`create schema app; create table app.tasks (id int, taken uuid);
 		grant usage on schema app to statek_tool; grant select, update on app.tasks to statek_tool;
 		select statek.watch('app.tasks');

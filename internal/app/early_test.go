@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"statek/internal/jsvm"
-	"statek/internal/pgtest"
 )
 
 // eavesdropper is a machine that notes which results code is given while it runs, and not in a replay.
@@ -56,9 +55,7 @@ func TestResultsThatAreNotCommitted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ear := &eavesdropper{Machine: jsvm.NewInProcess()}
-			k := &kit{t: t, url: pgtest.URL(t), machine: ear}
-			k.pool = pgtest.Pool(t, k.url)
-			k.open(nil)
+			k := newKitOn(t, ear, nil)
 			k.exec(`create schema app; create table app.ledger (n bigint); create sequence app.n; create sequence app.tries;
 				create function app.judge() returns trigger language plpgsql security definer as $$ begin
 					perform pg_sleep(0.1);
@@ -101,9 +98,7 @@ func TestResultsThatAreNotCommitted(t *testing.T) {
 func judged(t *testing.T, code string) (k *kit, ear *eavesdropper) {
 	t.Helper()
 	ear = &eavesdropper{Machine: jsvm.NewInProcess()}
-	k = &kit{t: t, url: pgtest.URL(t), machine: ear}
-	k.pool = pgtest.Pool(t, k.url)
-	k.open(nil)
+	k = newKitOn(t, ear, nil)
 	k.exec(`create schema app; create table app.ledger (n bigint); create sequence app.n; create table app.tasks (id int, taken uuid);
 		create function app.before() returns trigger language plpgsql security definer as $$ begin
 			if new.n >= 3 then perform pg_advisory_xact_lock_shared(1); end if;

@@ -39,16 +39,22 @@ type files map[string]string
 
 func newKit(t *testing.T, defs files) *kit {
 	t.Helper()
-	url := pgtest.URL(t)
-	return (&kit{t: t, url: url, pool: pgtest.Pool(t, url)}).open(defs)
+	return newKitOn(t, nil, defs)
 }
 
-// newKitThrough is a kit whose App reaches the database through a proxy.
-func newKitThrough(t *testing.T, defs files) *kit {
+// newKitOn is a kit whose cells a machine runs.
+func newKitOn(t *testing.T, m jsvm.Machine, defs files) *kit {
+	t.Helper()
+	url := pgtest.URL(t)
+	return (&kit{t: t, url: url, pool: pgtest.Pool(t, url), machine: m}).open(defs)
+}
+
+// newKitThrough is a kit whose App reaches the database through a proxy; m may be nil.
+func newKitThrough(t *testing.T, m jsvm.Machine, defs files) *kit {
 	t.Helper()
 	direct := pgtest.URL(t)
 	wire := pgtest.NewWire(t, direct)
-	return (&kit{t: t, url: wire.URL(), pool: pgtest.Pool(t, direct), wire: wire}).open(defs)
+	return (&kit{t: t, url: wire.URL(), pool: pgtest.Pool(t, direct), wire: wire, machine: m}).open(defs)
 }
 
 func (k *kit) open(defs files) *kit {

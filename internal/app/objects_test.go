@@ -208,7 +208,7 @@ func (k *kit) wantThree(job app.Job) {
 // know whether it was. It finds out from history, and the write happens once either way.
 func TestObjectCommitWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
-	k := newKitThrough(t, files{"agents/a.md": simpleAgent, "agents/a.warmup.js": countThrice})
+	k := newKitThrough(t, nil, files{"agents/a.md": simpleAgent, "agents/a.warmup.js": countThrice})
 	k.exec(`create function hold() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(77); return null; end $$`)
 	k.exec(`create constraint trigger hold after update on statek.objects deferrable initially deferred for each row when (new.version = 2) execute function hold()`)
 	k.work()

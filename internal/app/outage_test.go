@@ -15,7 +15,7 @@ func TestOutageOfTheDatabase(t *testing.T) {
 	service := newOutside(t)
 	let := service.hold()
 	defer let()
-	k := newKitThrough(t, files{
+	k := newKitThrough(t, nil, files{
 		"agents/payer.md": simpleAgent, "agents/payer.warmup.js": "const r = await charge(5)\nexit(r.receipt)",
 		"tools/charge.http.yaml": service.tool(""),
 		"agents/sleeper.md":      simpleAgent, "agents/sleeper.warmup.js": "await sleep('5s'); exit(await event('go'))",

@@ -13,7 +13,6 @@ import (
 
 	"statek/internal/app"
 	"statek/internal/jsvm"
-	"statek/internal/pgtest"
 	"statek/internal/providers"
 )
 
@@ -120,9 +119,7 @@ func (b brittle) Open(ctx context.Context, setup jsvm.Setup) (jsvm.Session, erro
 // TestARunThatPanics pauses its job, wherever it is: rung by others, submitted here and computed ahead, or woken.
 func TestARunThatPanics(t *testing.T) {
 	t.Parallel()
-	k := (&kit{t: t, url: pgtest.URL(t), machine: brittle{jsvm.NewInProcess()}})
-	k.pool = pgtest.Pool(t, k.url)
-	k.open(files{
+	k := newKitOn(t, brittle{jsvm.NewInProcess()}, files{
 		"agents/a.md": simpleAgent, "agents/a.warmup.js": "exit('well')",
 		"agents/s.md": simpleAgent, "agents/s.warmup.js": "await event('go')",
 	})
