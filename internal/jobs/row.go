@@ -49,9 +49,9 @@ const smallEnough = 8000
 
 // together reports a tool's call and its result.
 func together(call, result Entry) bool {
-	issued, called := call.Event.(CallIssued)
+	issued, begun := call.Event.(CallIssued)
 	settled, ended := result.Event.(CallSettled)
-	return called && ended && issued.Class == Tool && issued.Call == settled.Call && call.Cell == result.Cell && call.Call == result.Call
+	return begun && ended && issued.Class == Tool && issued.Call == settled.Call && call.Cell == result.Cell && call.Call == result.Call
 }
 
 // Entries makes facts of rows.

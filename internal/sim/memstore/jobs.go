@@ -54,11 +54,10 @@ func (s *Session) SubmitFor(ctx context.Context, id jobs.ID, spec jobs.Spec, ev 
 		if j.core, err = json.Marshal(state); err != nil {
 			return err
 		}
-		payload, err := jobs.Encode(ev)
-		if err != nil {
+		if j.history, err = jobs.Rows(1, []jobs.Entry{{At: at, Event: ev}}); err != nil {
 			return err
 		}
-		j.seq, j.history = 1, []jobs.Row{{Seq: 1, At: at, Kind: ev.Kind(), Payload: payload}}
+		j.seq = 1
 		s.jobs[id] = j
 		s.changed[id] = true
 		written, given = true, ev.RunAt == 0 && taker != uuid.Nil && s.alive(taker)
