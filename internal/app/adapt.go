@@ -80,11 +80,7 @@ type chores struct {
 
 // LookAround implements engine.Chores.
 func (c *chores) LookAround(ctx context.Context) (engine.Around, error) {
-	pending, err := c.Waits.Pending(ctx)
-	if err != nil { // nobody knows: it is looked for
-		return engine.Around{Orphans: true, Strays: true, Limits: true}, err
-	}
-	round, err := c.Waits.Do(ctx, pending)
+	round, pending, err := c.Waits.Tick(ctx)
 	return engine.Around{Again: round.RetryIn, Orphans: pending.Orphans, Strays: pending.Strays, Limits: pending.Limits}, err
 }
 

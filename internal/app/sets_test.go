@@ -313,7 +313,7 @@ func TestJobsOutsideOfThePrefixAreNotSeen(t *testing.T) {
 func (k *kit) evaluate() {
 	k.t.Helper()
 	waits := store.NewWaits(k.pool, func() time.Time { return time.Now().UTC() })
-	if _, err := waits.Tick(k.t.Context()); err != nil {
+	if _, _, err := waits.Tick(k.t.Context()); err != nil {
 		k.t.Fatal(err)
 	}
 }

@@ -51,11 +51,7 @@ func (c contractChores) TryNow(ctx context.Context, specs ...temporal.Spec) erro
 }
 
 func (c contractChores) LookAround(ctx context.Context) (engine.Around, error) {
-	pending, err := c.Waits.Pending(ctx)
-	if err != nil {
-		return engine.Around{}, err
-	}
-	round, err := c.Waits.Do(ctx, pending)
+	round, pending, err := c.Waits.Tick(ctx)
 	return engine.Around{Again: round.RetryIn, Orphans: pending.Orphans, Strays: pending.Strays, Limits: pending.Limits}, err
 }
 

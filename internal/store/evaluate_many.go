@@ -140,9 +140,7 @@ func (w *Waits) lookTogether(ctx context.Context, ids []int64) (round Round, lef
 // open begins the transaction and takes the groups that nobody else looks at; theirs are the others.
 func (t *together) open(ctx context.Context, ids []int64) error {
 	b := &pgx.Batch{}
-	b.Queue("begin isolation level read committed")
-	b.Queue("select set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true), set_config('plan_cache_mode', 'auto', true)",
-		millis(min(togetherTimeout, t.w.Timeout)), millis(min(togetherLock, t.w.Timeout)))
+	t.w.queueBegin(b, "none", togetherTimeout)
 	b.Queue(takeGroups, ids, t.w.known()).Query(func(rows pgx.Rows) error {
 		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[waitGroup])
 		for _, g := range list {
@@ -158,6 +156,13 @@ func (t *together) open(ctx context.Context, ids []int64) error {
 	var err error
 	t.def, err = t.w.definition(ctx, t.q, t.groups[0].group.TemporalID)
 	return err
+}
+
+// queueBegin begins a transaction for groups in company: with the rights of a role, none being one's own, and a bound for each statement.
+func (w *Waits) queueBegin(b *pgx.Batch, role string, most time.Duration) {
+	b.Queue("begin isolation level read committed")
+	b.Queue("select set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true), set_config('plan_cache_mode', 'auto', true), set_config('role', $3, true)",
+		millis(min(most, w.Timeout)), millis(min(togetherLock, w.Timeout)), role)
 }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

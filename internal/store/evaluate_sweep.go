@@ -173,9 +173,7 @@ func (w *Waits) askAsTool(ctx context.Context, statements *pgconn.Batch) ([]*pgc
 	defer conn.Release()
 	defer rollback(ctx, conn)
 	b := &pgx.Batch{}
-	b.Queue("begin isolation level read committed")
-	b.Queue("select set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true), set_config('plan_cache_mode', 'auto', true), set_config('role', 'statek_tool', true)",
-		millis(min(askTimeout, w.Timeout)), millis(min(togetherLock, w.Timeout)))
+	w.queueBegin(b, "statek_tool", askTimeout)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
 	}

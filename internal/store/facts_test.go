@@ -87,7 +87,7 @@ func TestEmitWhileRegistering(t *testing.T) {
 					}
 					k.must(err)
 					if step == 'D' || step == 'r' {
-						_, err := k.waits.Tick(k.ctx)
+						_, _, err := k.waits.Tick(k.ctx)
 						k.must(err)
 					}
 				}

@@ -39,7 +39,7 @@ func TestTakenJobsOutliveTheirTaker(t *testing.T) {
 	}
 	_, _, err = k.store.Waits.Emit(k.ctx, store.Fact{Prefix: "/acme", Name: "go"})
 	k.must(err)
-	_, err = k.store.Waits.Tick(k.ctx)
+	_, _, err = k.store.Waits.Tick(k.ctx)
 	k.must(err)
 	if diff := cmp.Diff([]store.Taken{{Job: h.rec.Job, Epoch: 2}}, got); diff != "" {
 		t.Fatalf("taken (-want +got):\n%s", diff)

@@ -144,19 +144,13 @@ func (w *Waits) Sweep(ctx context.Context, quiet time.Duration, limit int) (Roun
 }
 
 // Tick does all that is due: stamps, drains, settles, retries, fires timers. One call per second and one
-// per notification is enough.
-func (w *Waits) Tick(ctx context.Context) (Round, error) {
-	pending, err := w.Pending(ctx)
-	if err != nil {
-		return Round{}, err
-	}
-	return w.Do(ctx, pending)
-}
-
-// Do does what is pending about waits.
-func (w *Waits) Do(ctx context.Context, pending Pending) (Round, error) {
+// per notification is enough. It returns what it has seen, too, of which some is for others to do; if it could not look, nobody knows of
+// any of that, and it is looked for.
+func (w *Waits) Tick(ctx context.Context) (round Round, pending Pending, err error) {
 	const limit = 500
-	var round Round
+	if pending, err = w.Pending(ctx); err != nil {
+		return Round{}, Pending{Orphans: true, Strays: true, Limits: true}, err
+	}
 	var failed error
 	step := func(do bool, chore func() (Round, error)) {
 		if !do || ctx.Err() != nil {
@@ -177,7 +171,7 @@ func (w *Waits) Do(ctx context.Context, pending Pending) (Round, error) {
 	step(pending.Dirty, func() (Round, error) { return w.Drain(ctx) })
 	step(pending.Settled || pending.Unstamped, func() (Round, error) { return w.Settle(ctx, limit) })
 	step(pending.Retry, func() (Round, error) { return w.Retry(ctx, limit) })
-	return round, failed
+	return round, pending, failed
 }
 
 const (

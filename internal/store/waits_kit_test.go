@@ -168,7 +168,7 @@ func (k *waitsKit) count(sql string, args ...any) int {
 func (k *waitsKit) quiesce() {
 	k.Helper()
 	for {
-		_, err := k.waits.Tick(k.ctx)
+		_, _, err := k.waits.Tick(k.ctx)
 		k.must(err)
 		owed := k.count("select (select count(*) from statek.wait_checks) + (select count(*) from statek.dirty)")
 		contended := k.count("select count(*) from statek.wait_groups where retry_at is not null and recheck is null and last_result = 'contended'")
@@ -184,7 +184,7 @@ func (k *waitsKit) quiesce() {
 func (k *waitsKit) quiesceStill() {
 	k.Helper()
 	for busy := true; busy; {
-		_, err := k.waits.Tick(k.ctx)
+		_, _, err := k.waits.Tick(k.ctx)
 		k.must(err)
 		k.scan("select exists (select from statek.wait_checks) or exists (select from statek.dirty)", &busy)
 	}

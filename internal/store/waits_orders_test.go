@@ -342,7 +342,7 @@ func TestTwoWritersServeTwoWaiters(t *testing.T) {
 					k.register(k.pool, job, k.plan(1, "pickTask", def, id, `["`+key+`"]`))
 				}
 			}
-			_, err := k.waits.Tick(k.ctx)
+			_, _, err := k.waits.Tick(k.ctx)
 			k.must(err)
 		}
 		k.quiesce()

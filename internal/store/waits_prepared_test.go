@@ -75,7 +75,7 @@ update app.bids set taken = true where lot = :lot and taken is null returning *
 		k.register(k.pool, job, spec)
 		k.exec("insert into app.bids (lot) values (7)")
 		for range 2 { // the first look after the registration may be the one that is served
-			if _, err := k.waits.Tick(k.ctx); err != nil {
+			if _, _, err := k.waits.Tick(k.ctx); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -151,7 +151,7 @@ func TestWithdrawAfterResolveKeepsTheValue(t *testing.T) {
 			k.must(k.pool.SendBatch(k.ctx, b).Close())
 		})
 		all.Go(func() {
-			if _, err := k.waits.Tick(k.ctx); err != nil {
+			if _, _, err := k.waits.Tick(k.ctx); err != nil {
 				t.Error(err)
 			}
 		})

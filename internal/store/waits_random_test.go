@@ -182,7 +182,7 @@ func (w *world) look() {
 		_, err = w.waits.Settle(w.ctx, 100)
 	default:
 		w.steps = append(w.steps, "tick")
-		_, err = w.waits.Tick(w.ctx)
+		_, _, err = w.waits.Tick(w.ctx)
 	}
 	w.must(err)
 }

@@ -136,7 +136,7 @@ func TestEvaluatorsClaimEachRowOnce(t *testing.T) {
 				default:
 					k.offset.Add(int64(time.Second))
 				}
-				if _, err := k.waits.Tick(k.ctx); err != nil {
+				if _, _, err := k.waits.Tick(k.ctx); err != nil {
 					t.Error(err)
 				}
 			}
@@ -180,7 +180,7 @@ func TestBrokenTemporalParksOnlyItself(t *testing.T) {
 		k.register(k.pool, jobs[name], k.plan(1, name, def, id, `["`+name+`"]`))
 		k.exec("insert into app.tasks (queue) values ($1), ($1)", name)
 	}
-	_, err := k.waits.Tick(k.ctx)
+	_, _, err := k.waits.Tick(k.ctx)
 	k.must(err)
 	for name, want := range map[string]string{
 		"failing": "22012: division by zero", "slow": "57014: canceling statement due to statement timeout",

@@ -69,7 +69,7 @@ func TestSetHasOneWinner(t *testing.T) {
 	chore(func(i int) { k.exec("insert into app.tasks (queue) values ($1)", fmt.Sprintf("q%d", i%3)) })
 	chore(func(i int) { k.exec("select statek.emit('/', $1, '{}', $2)", fmt.Sprintf("e%d", i%5), fmt.Sprint(i)) })
 	for range 3 {
-		chore(func(int) { _, err := k.waits.Tick(k.ctx); k.must(err) })
+		chore(func(int) { _, _, err := k.waits.Tick(k.ctx); k.must(err) })
 	}
 	chore(func(i int) {
 		_, err := k.pool.Exec(k.ctx, `select statek.decide(id, '{"option":"approve"}', 'ada') from statek.approvals where job_id = $1`, list[n-1-i])
@@ -379,9 +379,9 @@ func TestRecheckHappensWhileSomebodyWaits(t *testing.T) {
 	for range 3 {
 		before := runs()
 		k.offset.Add(int64(6 * time.Second))
-		_, err := k.waits.Tick(k.ctx)
+		_, _, err := k.waits.Tick(k.ctx)
 		k.must(err)
-		_, err = k.waits.Tick(k.ctx)
+		_, _, err = k.waits.Tick(k.ctx)
 		k.must(err)
 		if got := runs() - before; got != 1 {
 			t.Errorf("%d looks in one interval, want 1", got)
@@ -393,7 +393,7 @@ func TestRecheckHappensWhileSomebodyWaits(t *testing.T) {
 	before := runs()
 	for range 3 {
 		k.offset.Add(int64(6 * time.Second))
-		_, err := k.waits.Tick(k.ctx)
+		_, _, err := k.waits.Tick(k.ctx)
 		k.must(err)
 	}
 	if got := runs() - before; got != 0 {
@@ -406,7 +406,7 @@ func TestRecheckHappensWhileSomebodyWaits(t *testing.T) {
 	k.quiesceStill()
 	k.exec("insert into app.open values (true)")
 	k.offset.Add(int64(6 * time.Second))
-	_, err = k.waits.Tick(k.ctx)
+	_, _, err = k.waits.Tick(k.ctx)
 	k.must(err)
 	if got := k.mail(job); len(got) != 1 || !strings.HasPrefix(got[0], "resolved") {
 		t.Errorf("got %v, want its value at the next recheck", got)

@@ -142,7 +142,7 @@ func TestManyLookersWakeEachOnce(t *testing.T) {
 		waits := store.NewWaits(k.pool, k.now)
 		lookers.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := waits.Tick(k.ctx); err != nil {
+				if _, _, err := waits.Tick(k.ctx); err != nil {
 					t.Error(err)
 				}
 			}
@@ -209,7 +209,7 @@ func TestOneBadGroupDoesNotStopTheMarksOfOthers(t *testing.T) {
 	}
 	k.exec("insert into app.tasks (queue) values ('good')")
 	for range 4 {
-		_, _ = k.waits.Tick(k.ctx) // it says what was refused
+		_, _, _ = k.waits.Tick(k.ctx) // it says what was refused
 	}
 	if n := len(k.mail(good)); n != 1 {
 		t.Errorf("the other job has %d rows of mail, want 1", n)
