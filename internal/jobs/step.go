@@ -237,7 +237,7 @@ func (j *Job) modelReplied(ev ModelReplied, now time.Time) ([]Effect, string) {
 		return nil, why
 	}
 	j.Turns++
-	j.Model = nil
+	j.Model, j.NotBefore = nil, 0 // also of a repeat that had drawn its turn, and is not needed any more
 	switch {
 	case ev.Bad == "" && ev.Code != "":
 		j.Code = true
