@@ -19,11 +19,11 @@ import (
 )
 
 // settling makes the commit of a call out of its result, and is told how that ended.
-type settling = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)
+type settling = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error)
 
 // around announces the two places between a call, its record and the use of the reply.
 func around(points *failpoint.Points, settle settling) settling {
-	return func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error) {
+	return func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
 		c, ended, err := settle(value, fault)
 		if err != nil {
 			return c, ended, err
@@ -34,12 +34,12 @@ func around(points *failpoint.Points, settle settling) settling {
 }
 
 // committed announces a commit that has succeeded before anybody else hears of it.
-func committed(points *failpoint.Points, at failpoint.Point, job jobs.ID, ended func(error)) func(error) {
-	return func(err error) {
+func committed(points *failpoint.Points, at failpoint.Point, job jobs.ID, ended jobs.Ended) jobs.Ended {
+	return func(released bool, err error) {
 		if err == nil {
 			points.Job(at, job)
 		}
-		ended(err)
+		ended(released, err)
 	}
 }
 
@@ -56,10 +56,10 @@ func (s armedSQL) RunTool(ctx context.Context, run agents.SQLRun, settle settlin
 
 // GiveBack implements engine.SQLRunner.
 func (s armedSQL) GiveBack(ctx context.Context, job jobs.ID, prefix string, values []temporal.Discard,
-	settle func(outcomes []string) (jobs.Commit, func(error), error),
+	settle func(outcomes []string) (jobs.Commit, jobs.Ended, error),
 ) error {
 	s.points.Job(failpoint.GiveBackBefore, job)
-	return s.SQLRunner.GiveBack(ctx, job, prefix, values, func(outcomes []string) (jobs.Commit, func(error), error) {
+	return s.SQLRunner.GiveBack(ctx, job, prefix, values, func(outcomes []string) (jobs.Commit, jobs.Ended, error) {
 		c, ended, err := settle(outcomes)
 		if err != nil {
 			return c, ended, err

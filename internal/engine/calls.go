@@ -189,7 +189,7 @@ func (d *drive) runSQL(p jobs.Pending, tool agents.Tool, values map[string]json.
 }
 
 // settling makes the commit of a transactional call out of its result.
-type settling = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)
+type settling = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error)
 
 // transact does a call's transaction, again when it lost to a concurrent one.
 func (d *drive) transact(p jobs.Pending, policy agents.Policy, do func(settle settling) error) result {
@@ -204,9 +204,12 @@ func (d *drive) transact(p jobs.Pending, policy agents.Policy, do func(settle se
 
 func (d *drive) retrying(p jobs.Pending, policy agents.Policy, do func(settle settling) error) result {
 	var err error
+	ride := true // once: the code has seen a result that could not be committed
 	for attempt := 1; ; attempt++ {
-		err = do(func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
-			return d.commitWith(p, value, f)
+		err = do(func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
+			first := ride
+			ride = false
+			return d.commitWith(p, value, f, first)
 		})
 		if err == nil {
 			return result{}
@@ -227,23 +230,34 @@ func (d *drive) retrying(p jobs.Pending, policy agents.Policy, do func(settle se
 	}
 }
 
-// commitWith applies the result and hands out the buffer as the tool's commit.
-func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
-	return d.handOut(func() (jobs.Commit, func(error), error) {
-		job, entries, log, ready := d.job, len(d.buffer.Entries), len(d.log), len(d.ready)
+// commitWith applies the result and hands out the buffer as the tool's commit, and with ride the end of the job if it comes at once.
+func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault, ride bool) (jobs.Commit, jobs.Ended, error) {
+	return d.handOut(func() (jobs.Commit, jobs.Ended, error) {
+		job, entries, log, ready, variables := d.job, len(d.buffer.Entries), len(d.log), len(d.ready), len(d.buffer.Variables)
 		if _, err := d.applyLocked(d.settled(p, value, f)); err != nil {
 			return jobs.Commit{}, nil, err
 		}
 		var offered *promise
+		var end *tail
 		if ready == 0 && len(d.ready) == 1 {
-			offered = d.promise(d.ready[0])
+			ride = ride && d.mayRide()
+			if offered = d.promise(d.ready[0], ride); ride {
+				end = d.takeTail(offered)
+			}
+		}
+		if end != nil {
+			d.job, d.buffer.Entries = end.job, append(d.buffer.Entries, end.entries...)
+			d.buffer.Variables = append(d.buffer.Variables, end.variables...)
 		}
 		c := d.takeLocked()
-		c.Trailing = d.trails(c)
-		return c, func(err error) {
-			if d.committed(err) != nil {
-				d.job, d.buffer.Entries = job, d.buffer.Entries[:entries]
+		c.Trailing, c.Release = d.trails(c), end != nil
+		return c, func(released bool, err error) {
+			switch {
+			case d.committed(err) != nil:
+				d.job, d.buffer.Entries, d.buffer.Variables = job, d.buffer.Entries[:entries], d.buffer.Variables[:variables]
 				d.log, d.ready = d.log[:log], d.ready[:ready]
+			case end != nil:
+				d.rideEnded(released)
 			}
 			offered.kept(err)
 		}, nil
@@ -252,7 +266,7 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault)
 
 // handOut makes a commit that somebody else writes. The lock is held until ended is told, so that commit order is the order of events. If
 // none can be made, it is free; after a panic in the middle of that nothing may be written any more.
-func (r *run) handOut(produce func() (c jobs.Commit, ended func(error), err error)) (c jobs.Commit, ended func(error), err error) {
+func (r *run) handOut(produce func() (jobs.Commit, jobs.Ended, error)) (c jobs.Commit, ended jobs.Ended, err error) {
 	r.mu.Lock()
 	if r.lost != nil {
 		defer r.mu.Unlock()
@@ -267,9 +281,9 @@ func (r *run) handOut(produce func() (c jobs.Commit, ended func(error), err erro
 	}()
 	c, told, err := produce()
 	r.lost, handed = nil, err == nil
-	return c, func(err error) {
+	return c, func(released bool, err error) {
 		defer r.mu.Unlock()
-		told(err)
+		told(released, err)
 	}, err
 }
 

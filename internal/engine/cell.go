@@ -24,6 +24,7 @@ type drive struct {
 	results  *inbox          // from their goroutines
 	promised chan *promise   // likewise
 	early    *early          // nil: the code waits
+	changes  *jsvm.Changes   // of the cell, when they were asked for early
 	over     bool            // it has ended
 	work     context.Context // of tool calls; ends with the cell
 	stop     context.CancelCauseFunc
@@ -91,6 +92,7 @@ func (r *run) block(i int) (source string, hidden bool, err error) {
 // sleeps, and the job is not ours any more.
 func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, err error) {
 	r.mu.Lock()
+	r.rides = onFoot
 	err = r.loadLog(ctx)
 	r.mu.Unlock()
 	if err != nil {
@@ -151,6 +153,9 @@ func (d *drive) loop(ctx context.Context, step jsvm.Step) (next []jobs.Effect, r
 		if err != nil || asleep {
 			return nil, asleep, err
 		}
+		if released, over := d.rode(); over {
+			return nil, released, nil
+		}
 		if settled == nil {
 			step = jsvm.Step{State: jsvm.Pending, Hash: step.Hash}
 			continue // interrupted by mail
@@ -175,10 +180,7 @@ func (d *drive) interrupted() bool {
 
 // print records the console lines that history does not have yet.
 func (d *drive) print(step jsvm.Step) error {
-	fresh := step.Console
-	if known := d.recorded - d.printed; known > 0 {
-		fresh = fresh[min(known, len(fresh)):]
-	}
+	fresh := d.fresh(step)
 	d.printed += len(step.Console)
 	if len(fresh) == 0 {
 		return nil
@@ -186,6 +188,10 @@ func (d *drive) print(step jsvm.Step) error {
 	d.recorded += len(fresh)
 	_, err := d.apply(jobs.Console{Lines: fresh})
 	return err
+}
+
+func (d *drive) fresh(step jsvm.Step) []string {
+	return step.Console[min(max(0, d.recorded-d.printed), len(step.Console)):]
 }
 
 // issue records the calls of one drain, and with them their waits and sets.
@@ -233,6 +239,9 @@ func (d *drive) await(ctx context.Context, hash string) (*jobs.CallSettled, bool
 	}
 	if next := d.takeReady(); next != nil {
 		return next, false, nil
+	}
+	if _, over := d.rode(); over {
+		return nil, false, nil
 	}
 	due, stop := d.nextAttempt()
 	defer stop()

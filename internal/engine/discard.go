@@ -90,7 +90,7 @@ func (r *run) giveBack(ctx context.Context) error {
 	}
 	var err error
 	for range agents.SQLPolicy().Attempts {
-		err = r.SQL.GiveBack(ctx, r.rec.Job, r.rec.Spec.Prefix, values, func(outcomes []string) (jobs.Commit, func(error), error) {
+		err = r.SQL.GiveBack(ctx, r.rec.Job, r.rec.Spec.Prefix, values, func(outcomes []string) (jobs.Commit, jobs.Ended, error) {
 			return r.commitDiscards(list, outcomes)
 		})
 		if !r.concurrent(err) {
@@ -154,8 +154,8 @@ func (r *run) recordDiscards(list []discard, outcomes []string) error {
 }
 
 // commitDiscards hands out the buffer with the records as a commit.
-func (r *run) commitDiscards(list []discard, outcomes []string) (jobs.Commit, func(error), error) {
-	return r.handOut(func() (jobs.Commit, func(error), error) {
+func (r *run) commitDiscards(list []discard, outcomes []string) (jobs.Commit, jobs.Ended, error) {
+	return r.handOut(func() (jobs.Commit, jobs.Ended, error) {
 		job, buffer, log, discards := r.job, r.buffer, len(r.log), r.discards
 		undo := func() {
 			for _, d := range list {
@@ -167,7 +167,7 @@ func (r *run) commitDiscards(list []discard, outcomes []string) (jobs.Commit, fu
 			undo()
 			return jobs.Commit{}, nil, err
 		}
-		return r.takeLocked(), func(err error) {
+		return r.takeLocked(), func(_ bool, err error) {
 			if r.committed(err) != nil {
 				undo()
 			}

@@ -14,6 +14,7 @@ type promise struct {
 	settled jobs.CallSettled
 	state   atomic.Int32 // open, then taken by the cell's loop or over
 	broken  atomic.Bool
+	answer  chan *finish // to who waits with the commit for what the code makes of it; nil: nobody does
 }
 
 const (
@@ -29,9 +30,12 @@ type early struct {
 	err  error
 }
 
-// promise offers the loop a result that nothing is to be delivered before. One at a time: commits are.
-func (d *drive) promise(settled jobs.CallSettled) *promise {
+// promise offers the loop a result that nothing is to be delivered before. One at a time: commits are. asks: somebody waits for an answer.
+func (d *drive) promise(settled jobs.CallSettled, asks bool) *promise {
 	p := &promise{settled: settled}
+	if asks {
+		p.answer = make(chan *finish, 1) // nobody waits for long
+	}
 	select {
 	case <-d.promised: // over long ago; nobody looked
 	default:
@@ -64,6 +68,9 @@ func (d *drive) computeEarly(ctx context.Context, p *promise) {
 		e := &early{promise: p}
 		e.step, e.err = d.vm.Deliver(ctx, delivery(p.settled, false))
 		d.early = e
+		if p.answer != nil {
+			p.answer <- d.finished(ctx, e)
+		}
 	}
 }
 

@@ -26,20 +26,31 @@ func (d *drive) end(ctx context.Context, step jsvm.Step) (next []jobs.Effect, re
 	if d.interrupted() {
 		return nil, false, nil
 	}
-	ev := jobs.CellEnded{State: string(step.State), Echo: step.Echo, Error: fault(step.Err)}
+	var changes jsvm.Changes
+	if step.State != jsvm.Aborted {
+		if changes, err = d.takeChanges(ctx); err != nil {
+			return nil, false, fmt.Errorf("engine: job %s: read the workspace after cell %d: %w", d.rec.Job, d.number, err)
+		}
+		d.keep(changes)
+	}
+	next, err = d.apply(d.cellEnded(step, changes.Notes))
+	return next, false, err
+}
+
+func (d *drive) cellEnded(step jsvm.Step, notes []string) jobs.CellEnded {
+	ev := jobs.CellEnded{State: string(step.State), Echo: step.Echo, Error: fault(step.Err), Notes: notes}
 	if step.Exit != nil {
 		ev.State, ev.Exit = string(jsvm.Done), &jobs.Exit{Result: step.Exit.Result}
 	}
-	if step.State != jsvm.Aborted {
-		changes, err := d.vm.Changes(ctx)
-		if err != nil {
-			return nil, false, fmt.Errorf("engine: job %s: read the workspace after cell %d: %w", d.rec.Job, d.number, err)
-		}
-		ev.Notes = changes.Notes
-		d.keep(changes)
+	return ev
+}
+
+// takeChanges reads what the cell has made of the workspace; a VM tells it once.
+func (d *drive) takeChanges(ctx context.Context) (jsvm.Changes, error) {
+	if d.changes != nil {
+		return *d.changes, nil
 	}
-	next, err = d.apply(ev)
-	return next, false, err
+	return d.vm.Changes(ctx)
 }
 
 // settleRest records the results of calls that the cell has not waited for, and makes those again that failed. asleep:
@@ -82,17 +93,12 @@ func (d *drive) settleInflight(ctx context.Context) error {
 
 // keep takes the cell's changes into the workspace and the buffer.
 func (d *drive) keep(changes jsvm.Changes) {
-	w := jobs.Workspace{Cell: d.number, Deleted: changes.Deleted}
-	for _, name := range changes.Deleted {
+	w := d.workspaceChanges(changes)
+	for _, name := range w.Deleted {
 		delete(d.vars, name)
 	}
-	for _, v := range changes.Set {
-		variable := jobs.Variable{Name: v.Name, Value: v.Value, Type: v.Type, Refused: v.Refused}
-		if _, had := d.vars[v.Name]; had {
-			w.Replaced = append(w.Replaced, v.Name)
-		}
-		d.vars[v.Name] = variable
-		w.Set = append(w.Set, variable)
+	for _, v := range w.Set {
+		d.vars[v.Name] = v
 	}
 	if len(w.Set)+len(w.Deleted) == 0 {
 		return
@@ -100,6 +106,18 @@ func (d *drive) keep(changes jsvm.Changes) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.buffer.Variables = append(d.buffer.Variables, w)
+}
+
+// workspaceChanges says what rows the cell's changes are. A name is not both deleted and set.
+func (r *run) workspaceChanges(changes jsvm.Changes) jobs.Workspace {
+	w := jobs.Workspace{Cell: r.job.Cell.Number, Deleted: changes.Deleted}
+	for _, v := range changes.Set {
+		if _, had := r.vars[v.Name]; had {
+			w.Replaced = append(w.Replaced, v.Name)
+		}
+		w.Set = append(w.Set, jobs.Variable{Name: v.Name, Value: v.Value, Type: v.Type, Refused: v.Refused})
+	}
+	return w
 }
 
 func (r *run) workspace() []jsvm.Variable {

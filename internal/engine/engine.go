@@ -46,10 +46,10 @@ type Library interface {
 // SQLRunner performs SQL tools in the transaction that records their result.
 type SQLRunner interface {
 	RunTool(ctx context.Context, run agents.SQLRun,
-		settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)) error
+		settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error)) error
 	// GiveBack lets temporals release values that no code will see, in the transaction that records it.
 	GiveBack(ctx context.Context, job jobs.ID, prefix string, values []temporal.Discard,
-		settle func(outcomes []string) (jobs.Commit, func(error), error)) error
+		settle func(outcomes []string) (jobs.Commit, jobs.Ended, error)) error
 }
 
 // Waits looks at waits right after their registration.
@@ -117,6 +117,7 @@ type Engine struct {
 	places chan struct{}
 	fresh  *http.Client // for tools that are once
 	purse  purse
+	riding patienceKept
 	cache  catalogs
 
 	desks    [256]turn // by a byte of the job's id

@@ -7,11 +7,30 @@ import (
 	"statek/internal/temporal"
 )
 
+// clearRungAndRead takes the doorbell down and reads the mail. In between nothing may give the job up: nobody would come for the mail.
 func (r *run) clearRungAndRead(ctx context.Context) error {
+	if !r.beginReading() {
+		return nil
+	}
+	defer r.endReading()
 	if err := r.Jobs.ClearRung(ctx, r.rec.Hold); err != nil {
 		return err
 	}
 	return r.readMail(ctx)
+}
+
+// beginReading keeps the end of the job from riding; false when it has, and the doorbell is the next owner's.
+func (r *run) beginReading() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reads = r.rides == onFoot
+	return r.reads
+}
+
+func (r *run) endReading() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reads = false
 }
 
 // readMail applies what is in the mailbox. Rows are consumed by the commit that records them.

@@ -17,7 +17,7 @@ type Objects interface {
 	ReadObjects(ctx context.Context, call objects.Call) (json.RawMessage, error)
 	// RunObject performs a call that writes, in the transaction that records its result.
 	RunObject(ctx context.Context, call objects.Call,
-		settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)) error
+		settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error)) error
 	// MarkObjects says where an object or, without a key, a collection is now.
 	MarkObjects(ctx context.Context, prefix, collection string, key *string) (json.RawMessage, error)
 }

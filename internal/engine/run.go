@@ -40,6 +40,8 @@ type run struct {
 	ready  []jobs.CallSettled // settled, not delivered to the VM
 	pocket map[int64]bool     // mail that is in the buffer
 	kept   bool               // mail was left in the mailbox for the open cell
+	rides  departure          // the end of the job has gone with a call's commit
+	reads  bool               // mail is about to be read, of which no doorbell tells any more
 	lost   error              // a commit whose outcome is unknown: nothing more may be written, whoever has heard of it
 	// live: a VM runs the open cell, and has been given the first delivered results of its log.
 	live      bool
@@ -187,8 +189,7 @@ func (r *run) applyLocked(ev jobs.Event) ([]jobs.Effect, error) {
 	if _, asked := ev.(jobs.Claimed); asked {
 		return effects, nil
 	}
-	e := jobs.Entry{Seq: job.Seq, At: now, Event: ev}
-	e.Cell, e.Call = jobs.Place(ev, cell)
+	e := entry(job, ev, cell, now)
 	r.buffer.Entries = append(r.buffer.Entries, e)
 	r.follow(e, cell)
 	for _, eff := range effects {
@@ -197,6 +198,13 @@ func (r *run) applyLocked(ev jobs.Event) ([]jobs.Effect, error) {
 		}
 	}
 	return effects, nil
+}
+
+// entry is the row of an event that has made the job what it is. cell: the one that was open before it.
+func entry(job jobs.Job, ev jobs.Event, cell int, now time.Time) jobs.Entry {
+	e := jobs.Entry{Seq: job.Seq, At: now, Event: ev}
+	e.Cell, e.Call = jobs.Place(ev, cell)
+	return e
 }
 
 // follow keeps what a live VM or a replay needs of the open cell.

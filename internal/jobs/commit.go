@@ -44,6 +44,9 @@ type Commit struct {
 	Release, HandOver bool
 }
 
+// Ended is told how a commit that was handed out has ended. released: the job was given up, as the commit wanted.
+type Ended = func(released bool, err error)
+
 // Workspace are the variables a cell wrote and deleted.
 type Workspace struct {
 	Cell    int

@@ -88,21 +88,23 @@ func (s *Store) commitAll(ctx context.Context, ops ...*commitOp) error {
 	return err
 }
 
-// CommitIn writes c at the end of a transaction that already did something, and commits it.
-func (s *Store) CommitIn(ctx context.Context, tx pgx.Tx, c jobs.Commit) error {
-	b := &pgx.Batch{}
-	if err := s.queue(b, &commitOp{commit: c}); err != nil {
-		return err
+// CommitIn writes c at the end of a transaction that already did something, and commits it. It reports what Commit does.
+func (s *Store) CommitIn(ctx context.Context, tx pgx.Tx, c jobs.Commit) (released bool, err error) {
+	b, op := &pgx.Batch{}, &commitOp{commit: c}
+	if err := s.queue(b, op); err != nil {
+		return false, err
 	}
+	show := s.queueViews(b, []*commitOp{op})
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return wrap(err, "commit job %s", c.Job)
+		return false, wrap(err, "commit job %s", c.Job)
 	}
 	s.failpoints.Job(failpoint.TxRecorded, c.Job)
 	if err := tx.Commit(ctx); err != nil {
-		return outcome(err, c.Job)
+		return false, outcome(err, c.Job)
 	}
+	show()
 	s.ring(c)
-	return nil
+	return op.released, nil
 }
 
 func (s *Store) ring(c jobs.Commit) {

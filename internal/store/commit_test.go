@@ -43,7 +43,10 @@ func TestFencedCommitWritesNothing(t *testing.T) {
 			if _, err := k.store.Commit(k.ctx, c); !errors.Is(err, jobs.ErrFenced) || errors.Is(err, jobs.ErrUnknownOutcome) {
 				t.Errorf("%s, %s: %v, want ErrFenced", name, end, err)
 			}
-			err := pgx.BeginFunc(k.ctx, k.pool, func(tx pgx.Tx) error { return k.store.CommitIn(k.ctx, tx, c) })
+			err := pgx.BeginFunc(k.ctx, k.pool, func(tx pgx.Tx) error {
+				_, err := k.store.CommitIn(k.ctx, tx, c)
+				return err
+			})
 			if !errors.Is(err, jobs.ErrFenced) {
 				t.Errorf("%s, %s, at the end of a transaction: %v, want ErrFenced", name, end, err)
 			}
@@ -203,7 +206,7 @@ func TestLostReplyToCommitLeavesTheOutcomeUnknown(t *testing.T) {
 				tx, beginErr := pool.Begin(k.ctx)
 				k.must(beginErr)
 				wire.LoseReplyTo("commit\x00")
-				err = far.CommitIn(k.ctx, tx, c)
+				_, err = far.CommitIn(k.ctx, tx, c)
 				_ = tx.Rollback(k.ctx)
 			}
 			if !errors.Is(err, jobs.ErrUnknownOutcome) || errors.Is(err, jobs.ErrFenced) {

@@ -152,12 +152,12 @@ func TestToolsShareTransactions(t *testing.T) {
 		return k.store.RunTool(k.ctx, agents.SQLRun{
 			SQLCall: *parsed.SQL, Values: map[string]json.RawMessage{"n": fmt.Append(nil, i)}, Timeout: parsed.Limit(),
 			Builtins: map[string]string{"job_id": h.rec.Job.String(), "prefix": "/acme"},
-		}, func(v json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
+		}, func(v json.RawMessage, f *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
 			if i == 3 {
 				return jobs.Commit{}, nil, over
 			}
 			faults[i] = f
-			return h.commit(jobs.CallSettled{Call: 1, Name: "t", Value: v, Error: f}), func(err error) {
+			return h.commit(jobs.CallSettled{Call: 1, Name: "t", Value: v, Error: f}), func(_ bool, err error) {
 				if err != nil {
 					h.state = before
 				}

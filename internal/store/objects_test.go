@@ -40,11 +40,11 @@ func (h *holder) change(call objects.Call) (json.RawMessage, *jobs.Fault, error)
 	var value json.RawMessage
 	var fault *jobs.Fault
 	before := h.state
-	err := h.k.store.RunObject(h.k.ctx, call, func(v json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
+	err := h.k.store.RunObject(h.k.ctx, call, func(v json.RawMessage, f *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
 		value, fault = v, f
 		settled := jobs.CallSettled{Call: h.state.Cell.Issued, Name: call.Name, Value: v, Error: f}
 		next := jobs.CallIssued{Call: h.state.Cell.Issued + 1, Name: "t", Class: jobs.Tool, Args: json.RawMessage("[]")}
-		return h.commit(settled, next), func(err error) {
+		return h.commit(settled, next), func(_ bool, err error) {
 			if err != nil {
 				h.state = before
 			}

@@ -27,7 +27,7 @@ type GoReleaser interface {
 // transaction: "done", why it failed, or empty where there is nothing to release. A release that fails takes
 // back only itself.
 func (s *Store) GiveBack(ctx context.Context, job jobs.ID, prefix string, values []temporal.Discard,
-	settle func(outcomes []string) (jobs.Commit, func(error), error),
+	settle func(outcomes []string) (jobs.Commit, jobs.Ended, error),
 ) error {
 	broken := map[int]string{}
 	for {
@@ -41,7 +41,7 @@ func (s *Store) GiveBack(ctx context.Context, job jobs.ID, prefix string, values
 
 // giveBack is one attempt. Code that has left its transaction unusable is noted as broken and not called again.
 func (s *Store) giveBack(ctx context.Context, job jobs.ID, prefix string, values []temporal.Discard, broken map[int]string,
-	settle func(outcomes []string) (jobs.Commit, func(error), error),
+	settle func(outcomes []string) (jobs.Commit, jobs.Ended, error),
 ) error {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{})
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Store) giveBack(ctx context.Context, job jobs.ID, prefix string, values
 	if err != nil {
 		return err
 	}
-	return concluded(ended, func() error { return s.CommitIn(ctx, tx, commit) })
+	return concluded(ended, func() (bool, error) { return s.CommitIn(ctx, tx, commit) })
 }
 
 type release struct {

@@ -60,22 +60,19 @@ func (s *Store) fault(ctx context.Context, f *jobs.Fault, settle Settle) error {
 	if err != nil {
 		return err
 	}
-	return concluded(ended, func() error {
-		_, err := s.Commit(ctx, commit)
-		return err
-	})
+	return concluded(ended, func() (bool, error) { return s.Commit(ctx, commit) })
 }
 
 // concluded tells how a commit has ended: after a panic in it nobody knows.
-func concluded(ended func(error), commit func() error) (err error) {
-	err = fmt.Errorf("store: %w: a panic", jobs.ErrUnknownOutcome)
-	defer func() { ended(err) }()
-	err = commit()
+func concluded(ended jobs.Ended, commit func() (released bool, err error)) (err error) {
+	released, err := false, fmt.Errorf("store: %w: a panic", jobs.ErrUnknownOutcome)
+	defer func() { ended(released, err) }()
+	released, err = commit()
 	return err
 }
 
 // Settle is called with a value or a fault, and returns the commit and a function that is told how it ended.
-type Settle = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error)
+type Settle = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error)
 
 // recorded does something and commits it with its record.
 func (s *Store) recorded(ctx context.Context, do func(pgx.Tx) (json.RawMessage, *jobs.Fault, error), settle Settle) error {
@@ -92,7 +89,7 @@ func (s *Store) recorded(ctx context.Context, do func(pgx.Tx) (json.RawMessage, 
 	if err != nil {
 		return err
 	}
-	err = concluded(ended, func() error { return s.CommitIn(ctx, tx, commit) })
+	err = concluded(ended, func() (bool, error) { return s.CommitIn(ctx, tx, commit) })
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code[:2] == "23" { // a deferred constraint: what was done was wrong, not the record of it
 		return s.fault(ctx, sqlFault(pg), settle)

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,14 +23,14 @@ type toolOp struct {
 	values []any
 	settle Settle
 	value  json.RawMessage
-	commit jobs.Commit
-	ended  func(error) // set while the commit is handed out
+	commit commitOp
+	ended  jobs.Ended // set while the commit is handed out
 }
 
 // end tells how the commit ended, if it was handed out.
 func (op *toolOp) end(err error) {
 	if op.ended != nil {
-		op.ended(err)
+		op.ended(err == nil && op.commit.released, err)
 		op.ended = nil
 	}
 }
@@ -70,7 +72,7 @@ func (s *Store) runQuick(ctx context.Context, ops []*toolOp, timeout time.Durati
 		return wrap(err, "begin the transaction of a call")
 	}
 	defer conn.Release()
-	ended := func(err error) {
+	ended := func(_ bool, err error) {
 		for _, op := range ops {
 			op.end(err)
 		}
@@ -78,34 +80,50 @@ func (s *Store) runQuick(ctx context.Context, ops []*toolOp, timeout time.Durati
 			rollback(ctx, conn)
 		}
 	}
-	return concluded(ended, func() error { return s.commitQuick(ctx, conn, ops, timeout) })
+	return concluded(ended, func() (bool, error) { return false, s.commitQuick(ctx, conn, ops, timeout) })
 }
 
-func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) (err error) {
+func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) error {
 	if err := performQuick(ctx, conn, ops, timeout); err != nil {
 		return fmt.Errorf("store: run tool: %w", err) // not wrap: what a tool raises is never the fence
 	}
-	for _, op := range ops {
-		if op.commit, op.ended, err = op.settle(op.value, nil); err != nil {
-			return err
-		}
+	if err := settleAll(ops); err != nil {
+		return err
 	}
 	b := &pgx.Batch{}
 	commits := make([]*commitOp, len(ops))
 	for i, op := range ops {
-		commits[i] = &commitOp{commit: op.commit}
+		commits[i] = &op.commit
 	}
 	if err := s.queue(b, commits...); err != nil {
 		return err
 	}
+	show := s.queueViews(b, commits)
 	b.Queue("commit")
-	if err := outcome(conn.SendBatch(ctx, b).Close(), ops[0].commit.Job); err != nil {
+	if err := outcome(conn.SendBatch(ctx, b).Close(), commits[0].commit.Job); err != nil {
 		return err
 	}
-	for _, op := range ops {
-		s.ring(op.commit)
+	show()
+	for _, c := range commits {
+		s.ring(c.commit)
 	}
 	return nil
+}
+
+// settleAll makes the records of calls, at once: each may wait a moment for its job's code.
+func settleAll(ops []*toolOp) error {
+	errs := make([]error, len(ops))
+	settle := func(i int) {
+		op := ops[i]
+		op.commit.commit, op.ended, errs[i] = op.settle(op.value, nil)
+	}
+	var others sync.WaitGroup
+	for i := range ops[1:] {
+		others.Go(func() { settle(i + 1) })
+	}
+	settle(0)
+	others.Wait()
+	return errors.Join(errs...)
 }
 
 // performQuick begins a transaction and runs the statements, in one round trip.

@@ -62,12 +62,12 @@ func (h *holder) call(text, timeout string, args map[string]string) (json.RawMes
 	before := h.state
 	err = h.k.store.RunTool(h.k.ctx, agents.SQLRun{
 		SQLCall: *tool.SQL, Values: values, Timeout: limit, Builtins: map[string]string{"job_id": h.rec.Job.String(), "prefix": "/acme"},
-	}, func(v json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
+	}, func(v json.RawMessage, f *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
 		value, fault = v, f
 		settled := jobs.CallSettled{Call: 1, Name: "t", Value: v, Error: f}
 		next := jobs.CallIssued{Call: h.state.Cell.Issued + 1, Name: "t", Class: jobs.Tool, Args: json.RawMessage("[]")}
 		settled.Call = h.state.Cell.Issued
-		return h.commit(settled, next), func(err error) {
+		return h.commit(settled, next), func(_ bool, err error) {
 			if err != nil {
 				h.state = before
 			}

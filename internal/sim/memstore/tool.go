@@ -29,7 +29,7 @@ type Task struct {
 
 // RunTool implements engine.SQLRunner: the tool writes its note to the ledger, with its record.
 func (s *Session) RunTool(ctx context.Context, run agents.SQLRun,
-	settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, func(error), error),
+	settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error),
 ) error {
 	var note string
 	_ = json.Unmarshal(run.Values["note"], &note) // a text
@@ -55,7 +55,7 @@ func (s *Session) RunTool(ctx context.Context, run agents.SQLRun,
 	if fault != nil {
 		value = nil
 	}
-	return s.settled(ctx, Txn{Name: "tool commit", Job: job, Of: note, Commit: true, Retry: true}, func() (jobs.Commit, func(error), error) {
+	return s.settled(ctx, Txn{Name: "tool commit", Job: job, Of: note, Commit: true, Retry: true}, func() (jobs.Commit, jobs.Ended, error) {
 		return settle(value, fault)
 	}, func() {
 		if fault == nil && !s.Bugs.EffectBeforeRecord {
@@ -66,7 +66,7 @@ func (s *Session) RunTool(ctx context.Context, run agents.SQLRun,
 
 // GiveBack implements engine.SQLRunner: a claimed task is ready again.
 func (s *Session) GiveBack(ctx context.Context, job jobs.ID, _ string, values []temporal.Discard,
-	settle func(outcomes []string) (jobs.Commit, func(error), error),
+	settle func(outcomes []string) (jobs.Commit, jobs.Ended, error),
 ) error {
 	outcomes := make([]string, len(values))
 	for i, v := range values {
@@ -74,7 +74,7 @@ func (s *Session) GiveBack(ctx context.Context, job jobs.ID, _ string, values []
 			outcomes[i] = "done"
 		}
 	}
-	return s.settled(ctx, Txn{Name: "give back", Job: job, Commit: true, Retry: true}, func() (jobs.Commit, func(error), error) {
+	return s.settled(ctx, Txn{Name: "give back", Job: job, Commit: true, Retry: true}, func() (jobs.Commit, jobs.Ended, error) {
 		return settle(outcomes)
 	}, func() {
 		for i, v := range values {
@@ -86,13 +86,14 @@ func (s *Session) GiveBack(ctx context.Context, job jobs.ID, _ string, values []
 }
 
 // settled commits a call's effects with its record.
-func (s *Session) settled(ctx context.Context, t Txn, settle func() (jobs.Commit, func(error), error), effects func()) error {
+func (s *Session) settled(ctx context.Context, t Txn, settle func() (jobs.Commit, jobs.Ended, error), effects func()) error {
 	c, ended, err := settle()
 	if err != nil {
 		return err
 	}
-	err = s.do(ctx, t, func() error {
-		if _, err := s.commit(c); err != nil {
+	released := false
+	err = s.do(ctx, t, func() (err error) {
+		if released, err = s.commit(c); err != nil {
 			return err
 		}
 		effects()
@@ -102,7 +103,7 @@ func (s *Session) settled(ctx context.Context, t Txn, settle func() (jobs.Commit
 		}
 		return nil
 	})
-	ended(err)
+	ended(err == nil && released, err)
 	return err
 }
 

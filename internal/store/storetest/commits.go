@@ -185,7 +185,7 @@ var commits = map[string]func(*kit){
 		l := k.calling("note")
 		told := errors.New("not told")
 		no := errors.New("no")
-		err := k.SQL.RunTool(k.ctx, Note(l.Job, "one"), func(json.RawMessage, *jobs.Fault) (jobs.Commit, func(error), error) {
+		err := k.SQL.RunTool(k.ctx, Note(l.Job, "one"), func(json.RawMessage, *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
 			return jobs.Commit{}, nil, no
 		})
 		if !errors.Is(err, no) {
@@ -193,8 +193,8 @@ var commits = map[string]func(*kit){
 		}
 		stale := l.events(jobs.CallSettled{Call: 1, Name: "note", Value: json.RawMessage("1")})
 		stale.Owner = uuid.New()
-		err = k.SQL.RunTool(k.ctx, Note(l.Job, "one"), func(json.RawMessage, *jobs.Fault) (jobs.Commit, func(error), error) {
-			return stale, func(err error) { told = err }, nil
+		err = k.SQL.RunTool(k.ctx, Note(l.Job, "one"), func(json.RawMessage, *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
+			return stale, func(_ bool, err error) { told = err }, nil
 		})
 		k.fenced("a tool of another owner", err)
 		k.fenced("what settling was told", told)
@@ -213,11 +213,11 @@ func (k *kit) calling(tool string) *life {
 }
 
 // settles makes the commit of a call out of its result.
-func (l *life) settles(call int) func(json.RawMessage, *jobs.Fault) (jobs.Commit, func(error), error) {
-	return func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, func(error), error) {
+func (l *life) settles(call int) func(json.RawMessage, *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
+	return func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
 		before := l.state
 		c := l.events(jobs.CallSettled{Call: call, Name: "note", Value: value, Error: f})
-		return c, func(err error) {
+		return c, func(_ bool, err error) {
 			if err != nil {
 				l.state = before
 			}

@@ -137,11 +137,11 @@ var competing = map[string]func(*kit){
 		}
 		plain := temporal.Discard{Cell: 1, Call: 2, Name: "event", Value: json.RawMessage("1")}
 		var outcomes []string
-		settle := func(list []string) (jobs.Commit, func(error), error) {
+		settle := func(list []string) (jobs.Commit, jobs.Ended, error) {
 			outcomes = list
 			c := l.events(jobs.ValueDiscarded{Cell: 1, Call: 1, Name: "pick", Value: discard.Value, Release: list[0]})
 			c.Mail = []int64{l.Mail[0].ID}
-			return c, func(error) {}, nil
+			return c, func(bool, error) {}, nil
 		}
 		k.must(k.SQL.GiveBack(k.ctx, job, Prefix, []temporal.Discard{discard, plain}, settle))
 		k.same("outcomes", "done,", strings.Join(outcomes, ","))
@@ -160,8 +160,8 @@ var competing = map[string]func(*kit){
 		discard := temporal.Discard{
 			Cell: 1, Call: 1, Name: "pick", Temporal: PickID().String(), Args: []json.RawMessage{json.RawMessage(`"q"`)}, Value: old.Mail[0].Payload,
 		}
-		err := k.SQL.GiveBack(k.ctx, job, Prefix, []temporal.Discard{discard}, func([]string) (jobs.Commit, func(error), error) {
-			return old.events(jobs.ValueDiscarded{Cell: 1, Call: 1}), func(error) {}, nil
+		err := k.SQL.GiveBack(k.ctx, job, Prefix, []temporal.Discard{discard}, func([]string) (jobs.Commit, jobs.Ended, error) {
+			return old.events(jobs.ValueDiscarded{Cell: 1, Call: 1}), func(bool, error) {}, nil
 		})
 		k.fenced("giving back", err)
 		k.quiet()

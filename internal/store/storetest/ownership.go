@@ -141,8 +141,8 @@ func (k *kit) zombie(old, now *life) {
 	k.fenced("a zombie's commit", err)
 	_, err = k.Jobs.TakeMessage(k.ctx, old.Hold, 1, 1)
 	k.fenced("a zombie's message", err)
-	err = k.SQL.RunTool(k.ctx, Note(old.Job, "ghost"), func(json.RawMessage, *jobs.Fault) (jobs.Commit, func(error), error) {
-		return c, func(error) {}, nil
+	err = k.SQL.RunTool(k.ctx, Note(old.Job, "ghost"), func(json.RawMessage, *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
+		return c, func(bool, error) {}, nil
 	})
 	k.fenced("a zombie's tool", err)
 	k.released(old, false)

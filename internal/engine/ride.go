@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"statek/internal/jobs"
+	"statek/internal/jsvm"
+)
+
+// A job's last call and its end are one commit, when the code is quick: it is given the result before that is written, and if the job
+// ends with it, the end rides along. See docs/adr/0034.
+
+// ridePatience is how long the transaction of a call waits for the code. It bounds what other transactions wait for the locks of the
+// call beyond its own commit.
+const ridePatience = time.Millisecond
+
+// finish is what the code has done with a promised result, when it has ended.
+type finish struct {
+	step    jsvm.Step
+	console []string // that history does not have
+	changes jsvm.Changes
+}
+
+// tail is how a job ends, from the record of its last call on.
+type tail struct {
+	job       jobs.Job
+	entries   []jobs.Entry
+	variables []jobs.Workspace
+}
+
+// finished asks the code for the changes of the cell when a promised result has ended it; nil when there is more to do.
+func (d *drive) finished(ctx context.Context, e *early) *finish {
+	over := e.step.State == jsvm.Done || e.step.State == jsvm.Failed || e.step.Exit != nil
+	if e.err != nil || !over || e.step.State == jsvm.Aborted || len(e.step.Calls)+len(e.step.Sets) > 0 {
+		return nil
+	}
+	changes, err := d.vm.Changes(ctx)
+	if err != nil {
+		return nil // it is asked again where that can be said
+	}
+	d.changes = &changes
+	return &finish{step: e.step, console: d.fresh(e.step), changes: changes}
+}
+
+// takeTail waits for the code to end the job with a result that is recorded and not committed; nil if it does not. The lock is held.
+func (d *drive) takeTail(p *promise) *tail {
+	timer := time.NewTimer(ridePatience)
+	defer timer.Stop()
+	select {
+	case f := <-p.answer:
+		d.riding.met()
+		if f == nil {
+			return nil
+		}
+		return d.tail(f)
+	case <-timer.C:
+		d.riding.missed()
+	case <-d.work.Done():
+	}
+	return nil
+}
+
+// mayRide reports that the job could end with the call whose result was recorded last, and that its end could be committed with
+// it. The lock is held.
+func (d *drive) mayRide() bool {
+	b := d.buffer
+	return !d.reads && !d.kept && len(d.discards)+len(b.Waits)+len(b.Sets)+len(b.Withdraw) == 0 && d.stopping.Err() == nil &&
+		d.job.Cell != nil && len(d.job.Cell.Open) == 0 && d.job.MustHalt == "" && d.job.Status != jobs.Paused && !leavesWaits(d.log) &&
+		d.riding.try()
+}
+
+// tail follows the state machine from the end of the code to that of the job; nil if the job goes on. It changes nothing.
+func (d *drive) tail(f *finish) *tail {
+	t := &tail{job: d.job}
+	if len(f.console) > 0 && !d.extend(t, jobs.Console{Lines: f.console}) {
+		return nil
+	}
+	if w := d.workspaceChanges(f.changes); len(w.Set)+len(w.Deleted) > 0 {
+		t.variables = append(t.variables, w)
+	}
+	if !d.extend(t, d.cellEnded(f.step, f.changes.Notes)) {
+		return nil
+	}
+	_, effects, err := jobs.Step(t.job, jobs.Claimed{}, d.Now())
+	if err != nil || len(effects) == 0 {
+		return nil
+	}
+	end, ok := effects[0].(jobs.End)
+	if !ok || !d.extend(t, jobs.Finished{Outcome: end.Outcome, Result: end.Result, Error: end.Error}) || t.job.Status != jobs.Done {
+		return nil
+	}
+	return t
+}
+
+func (d *drive) extend(t *tail, ev jobs.Event) bool {
+	now := d.Now()
+	job, _, err := jobs.Step(t.job, ev, now)
+	if err != nil {
+		return false
+	}
+	t.job, t.entries = job, append(t.entries, entry(job, ev, d.number, now))
+	return true
+}
+
+// rideEnded leaves nothing of the cell behind.
+func (d *drive) rideEnded(released bool) {
+	d.log, d.ready, d.untried, d.rides = nil, nil, nil, rodeAndStayed
+	if released {
+		d.rides = rodeAndLeft
+	}
+}
+
+// rode reports that the job has ended with the commit of its last call. released: it is not ours any more.
+func (d *drive) rode() (released, over bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rides == rodeAndLeft, d.rides != onFoot
+}
+
+// departure says whether the end of the job has gone with a call's commit.
+type departure int
+
+const (
+	onFoot        departure = iota
+	rodeAndStayed           // somebody rang meanwhile
+	rodeAndLeft
+)
+
+// patienceKept remembers whether waiting for code was of use lately: where processors are busy, most of it comes too late.
+type patienceKept struct{ score, skipped atomic.Int32 }
+
+const (
+	bestScore = 8
+	skips     = 16 // so often it is not tried, when it was of no use
+)
+
+func (k *patienceKept) try() bool {
+	return k.score.Load() >= 0 || k.skipped.Add(1)%skips == 0
+}
+
+func (k *patienceKept) met() { k.move(1) }
+
+func (k *patienceKept) missed() { k.move(-2) }
+
+func (k *patienceKept) move(by int32) {
+	k.score.Store(max(-bestScore, min(bestScore, k.score.Load()+by)))
+}
