@@ -162,6 +162,9 @@ func (s *Session) commit(c jobs.Commit) (released bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if err := j.mayKeep(c.Variables); err != nil {
+		return false, fmt.Errorf("memstore: commit job %s: %w", c.Job, err)
+	}
 	j.core, j.status, j.outcome, j.blocked, j.wake = core, c.State.Status, c.State.Outcome, c.BlockedOn, time.Time{}
 	if c.Release || c.HandOver {
 		j.wake = c.State.Wake()
@@ -198,6 +201,26 @@ func (s *Session) commit(c jobs.Commit) (released bool, err error) {
 		return s.release(c.Hold), nil
 	}
 	return false, nil
+}
+
+// mayKeep refuses a value for a name that has one which is not replaced: a name has one open row.
+func (j *job) mayKeep(list []jobs.Workspace) error {
+	has := map[string]bool{}
+	for name := range j.vars {
+		has[name] = true
+	}
+	for _, w := range list {
+		for _, name := range slices.Concat(w.Deleted, w.Replaced) {
+			has[name] = false
+		}
+		for _, v := range w.Set {
+			if has[v.Name] {
+				return fmt.Errorf("variable %s of cell %d has a value already", v.Name, w.Cell)
+			}
+			has[v.Name] = true
+		}
+	}
+	return nil
 }
 
 // rows makes history rows of a commit's entries, whose place is given here.
