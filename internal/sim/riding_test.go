@@ -58,7 +58,7 @@ func TestTheEndRides(t *testing.T) {
 		v := w.db.Look(w.ids[0])
 		same(t, "status and owner", []any{jobs.Done, uuid.Nil}, []any{v.Status, v.Owner})
 		w.allBut(nil)
-		same(t, "transactions", []string{"claim", "tool", "tool commit"}, did(w))
+		same(t, "transactions", []string{"claim", "tool", "end", "tool commit"}, did(w))
 	})
 	same(t, "history", rode, got)
 }
@@ -71,7 +71,7 @@ func TestTheEndRidesWithAFailure(t *testing.T) {
 	got := tell(t, p, func(w *world) {
 		w.release(w.until("tool commit"))
 		w.allBut(nil)
-		same(t, "transactions", []string{"claim", "tool", "tool commit"}, did(w))
+		same(t, "transactions", []string{"claim", "tool", "end", "tool commit"}, did(w))
 		same(t, "effects", 0, len(w.db.Ledger()))
 	})
 	same(t, "history", rode, got)
@@ -247,7 +247,7 @@ func TestAnEndThatWasRefusedIsMadeWithoutWaiting(t *testing.T) {
 			t.Error("the second attempt has ended the job")
 		}
 		w.goOn()
-		same(t, "transactions", []string{"claim", "tool", "tool", "tool commit", "end", "commit"}, did(w))
+		same(t, "transactions", []string{"claim", "tool", "end", "tool", "tool commit", "end", "commit"}, did(w))
 	})
 }
 
