@@ -267,7 +267,7 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault,
 				d.job, d.buffer.Entries, d.buffer.Variables = job, d.buffer.Entries[:entries], d.buffer.Variables[:variables]
 				d.log, d.ready = d.log[:log], d.ready[:ready]
 			case end != nil:
-				d.rideEnded(released)
+				d.rideEnded(end, released)
 			case chain.Begun != nil:
 				d.begun = chain.Begun
 			}
@@ -292,11 +292,14 @@ func (r *run) handOut(produce func() (jobs.Commit, jobs.Ended, error)) (c jobs.C
 		}
 	}()
 	c, told, err := produce()
-	r.lost, handed = nil, err == nil
+	if r.lost = nil; err != nil {
+		return jobs.Commit{}, nil, err
+	}
+	handed = true
 	return c, func(released bool, err error) {
 		defer r.mu.Unlock()
 		told(released, err)
-	}, err
+	}, nil
 }
 
 // errHalfMade is what is left of a run that panicked while it made a commit.

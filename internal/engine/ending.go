@@ -13,7 +13,9 @@ import (
 // records how the cell ended. Waits that are open are withdrawn with it. released: a call is made again much later, and
 // the job sleeps until then; the cell is run anew and ends when the call has.
 func (d *drive) end(ctx context.Context, step jsvm.Step) (next []jobs.Effect, released bool, err error) {
+	d.mu.Lock()
 	d.over = true
+	d.mu.Unlock()
 	if step.State == jsvm.Aborted {
 		d.stop(errCellOver)
 		err = d.settleInflight(ctx)
@@ -94,18 +96,23 @@ func (d *drive) settleInflight(ctx context.Context) error {
 // keep takes the cell's changes into the workspace and the buffer.
 func (d *drive) keep(changes jsvm.Changes) {
 	w := d.workspaceChanges(changes)
-	for _, name := range w.Deleted {
-		delete(d.vars, name)
-	}
-	for _, v := range w.Set {
-		d.vars[v.Name] = v
-	}
+	d.remember(w)
 	if len(w.Set)+len(w.Deleted) == 0 {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.buffer.Variables = append(d.buffer.Variables, w)
+}
+
+// remember makes a cell's changes what the next one finds.
+func (r *run) remember(w jobs.Workspace) {
+	for _, name := range w.Deleted {
+		delete(r.vars, name)
+	}
+	for _, v := range w.Set {
+		r.vars[v.Name] = v
+	}
 }
 
 // workspaceChanges says what rows the cell's changes are. A name is not both deleted and set.

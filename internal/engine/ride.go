@@ -102,10 +102,10 @@ func (d *drive) hear(p *promise) (end *tail, next *agents.SQLRun) {
 }
 
 // mayRide reports that the job could end with the call whose result was recorded last, and that its end could be committed with
-// it. The lock is held.
+// it: the code waits for it, and nothing else is left to be done. The lock is held.
 func (d *drive) mayRide() bool {
 	b := d.buffer
-	return !d.reads && !d.kept && len(d.discards)+len(b.Waits)+len(b.Sets)+len(b.Withdraw) == 0 && d.stopping.Err() == nil &&
+	return !d.over && !d.reads && !d.kept && len(d.discards)+len(b.Waits)+len(b.Sets)+len(b.Withdraw) == 0 && d.stopping.Err() == nil &&
 		d.job.Cell != nil && len(d.job.Cell.Open) == 0 && d.job.MustHalt == "" && d.job.Status != jobs.Paused && !leavesWaits(d.log) &&
 		d.riding.try()
 }
@@ -143,8 +143,11 @@ func (d *drive) extend(t *tail, ev jobs.Event) bool {
 	return true
 }
 
-// rideEnded leaves nothing of the cell behind.
-func (d *drive) rideEnded(released bool) {
+// rideEnded leaves nothing of the cell behind but its variables: the job may be opened again by whoever rang.
+func (d *drive) rideEnded(end *tail, released bool) {
+	for _, w := range end.variables {
+		d.remember(w)
+	}
 	d.log, d.ready, d.untried, d.rides = nil, nil, nil, rodeAndStayed
 	if released {
 		d.rides = rodeAndLeft

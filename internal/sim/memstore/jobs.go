@@ -121,18 +121,9 @@ func (s *Session) load(id jobs.ID, rec *jobs.Record) (err error) {
 // Commit implements engine.Jobs. The end of a job probes for those who wait for it before it commits.
 func (s *Session) Commit(ctx context.Context, c jobs.Commit) (released bool, err error) {
 	var w writer
-	if c.State.Status == jobs.Done {
-		err := s.do(ctx, Txn{Name: "end", Job: c.Job}, func() error {
-			if err := s.fence(c.Hold); err != nil {
-				return err
-			}
-			w = s.write("job:" + c.Job.String())
-			return nil
-		})
-		if err != nil {
-			return false, err
-		}
-		defer s.rollback(&w)
+	defer s.rollback(&w)
+	if err := s.ends(ctx, c, &w); err != nil {
+		return false, err
 	}
 	err = s.do(ctx, Txn{Name: "commit", Job: c.Job, Commit: true}, func() error {
 		if released, err = s.commit(c); err == nil {
@@ -144,6 +135,20 @@ func (s *Session) Commit(ctx context.Context, c jobs.Commit) (released bool, err
 		return false, err
 	}
 	return released, nil
+}
+
+// ends is the part of a transaction before its commit that looks for those who wait for the end of the job.
+func (s *Session) ends(ctx context.Context, c jobs.Commit, w *writer) error {
+	if c.State.Status != jobs.Done {
+		return nil
+	}
+	return s.do(ctx, Txn{Name: "end", Job: c.Job}, func() error {
+		if err := s.fence(c.Hold); err != nil {
+			return err
+		}
+		*w = s.write("job:" + c.Job.String())
+		return nil
+	})
 }
 
 // commit is one transaction: all or nothing.
@@ -161,6 +166,9 @@ func (s *Session) commit(c jobs.Commit) (released bool, err error) {
 	rows, err := s.rows(j, c)
 	if err != nil {
 		return false, err
+	}
+	if err := j.mayKeep(c.Variables); err != nil {
+		return false, fmt.Errorf("memstore: commit job %s: %w", c.Job, err)
 	}
 	j.core, j.status, j.outcome, j.blocked, j.wake = core, c.State.Status, c.State.Outcome, c.BlockedOn, time.Time{}
 	if c.Release || c.HandOver {
@@ -198,6 +206,26 @@ func (s *Session) commit(c jobs.Commit) (released bool, err error) {
 		return s.release(c.Hold), nil
 	}
 	return false, nil
+}
+
+// mayKeep refuses a value for a name that has one which is not replaced: a name has one open row.
+func (j *job) mayKeep(list []jobs.Workspace) error {
+	has := map[string]bool{}
+	for name := range j.vars {
+		has[name] = true
+	}
+	for _, w := range list {
+		for _, name := range slices.Concat(w.Deleted, w.Replaced) {
+			has[name] = false
+		}
+		for _, v := range w.Set {
+			if has[v.Name] {
+				return fmt.Errorf("variable %s of cell %d has a value already", v.Name, w.Cell)
+			}
+			has[v.Name] = true
+		}
+	}
+	return nil
 }
 
 // rows makes history rows of a commit's entries, whose place is given here.

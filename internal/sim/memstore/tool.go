@@ -143,17 +143,18 @@ func (s *Session) settled(ctx context.Context, t Txn, settle func() (jobs.Commit
 		return err
 	}
 	released := false
-	err = s.do(ctx, t, func() (err error) {
-		if released, err = s.commit(c); err != nil {
-			return err
-		}
-		effects()
-		if c.State.Status == jobs.Done {
-			w := s.write("job:" + c.Job.String())
+	var w writer
+	defer s.rollback(&w)
+	if err = s.ends(ctx, c, &w); err == nil {
+		err = s.do(ctx, t, func() (err error) {
+			if released, err = s.commit(c); err != nil {
+				return err
+			}
+			effects()
 			s.publish(&w)
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 	if err == nil {
 		then()
 	}

@@ -97,7 +97,7 @@ func Note(job jobs.ID, note string) agents.SQLRun {
 // Run tests a store. open makes an empty one.
 func Run(t *testing.T, open func(t *testing.T) System) {
 	t.Helper()
-	for _, cases := range []map[string]func(*kit){ownership, commits, waiting, competing, chores} {
+	for _, cases := range []map[string]func(*kit){ownership, commits, riding, waiting, competing, chores} {
 		for name, test := range cases {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
