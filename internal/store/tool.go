@@ -26,14 +26,14 @@ import (
 //
 // settle may be called again after its commit has failed. An error of settle rolls everything back.
 func (s *Store) RunTool(ctx context.Context, call agents.SQLRun, settle Settle) error {
+	if call.Begun != nil {
+		defer call.Begun.Discard() // if nothing has taken it
+	}
 	values, err := bind(call)
 	if err != nil {
 		return s.fault(ctx, &jobs.Fault{Name: "TypeError", Message: err.Error()}, settle)
 	}
 	op := &toolOp{call: call, values: values, settle: settle}
-	if call.Begun != nil {
-		defer call.Begun.Discard() // if nothing has taken it
-	}
 	if call.Batch {
 		if err := s.tools.do(ctx, op); !errors.Is(err, errAlone) {
 			return err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -41,15 +42,19 @@ func (b *begun) Discard() {
 	}
 }
 
-// queueNext appends the call that follows an operation alone, if there is one and a place for it. Its failure is nobody's: the call is
-// made again in the ordinary way, which says what is wrong.
+// chainPatience bounds the statement of a call that is begun: until it has answered nobody knows that the call before is committed, and
+// its job reads no mail. One that needs longer, or waits for a lock, is made in the ordinary way.
+const chainPatience = batchPatience
+
+// queueNext appends the call that follows an operation alone, if there is one, a place for it, and the connection has answered its
+// statement quickly before. Its failure is nobody's: the call is made again in the ordinary way, which says what is wrong.
 func (s *Store) queueNext(b *pgx.Batch, conn *pgxpool.Conn, op *toolOp) *begun {
 	if op.call.Chain == nil || op.call.Chain.Next == nil || op.call.Batch {
 		return nil
 	}
 	call := *op.call.Chain.Next
 	values, err := bind(call)
-	if err != nil {
+	if err != nil || !quickOn(conn.Conn())[asJSON(call.SQLCall)] {
 		return nil
 	}
 	select {
@@ -58,6 +63,37 @@ func (s *Store) queueNext(b *pgx.Batch, conn *pgxpool.Conn, op *toolOp) *begun {
 		return nil
 	}
 	next := &begun{conn: conn, op: &toolOp{call: call, values: values}, place: s.chains}
-	queueCalls(b, []*toolOp{next.op}, call.Timeout)
+	queueCalls(b, conn, []*toolOp{next.op}, min(call.Timeout, chainPatience))
 	return next
+}
+
+// quick are the statements of calls that a connection has answered quickly when it was last asked. It knows them: any other would be read
+// before the commit that it is to follow, and could fail it, or keep it waiting for a table.
+type quick map[string]bool
+
+const (
+	quickKey  = "statek.quick"
+	mostQuick = 200 // well below what the driver keeps of a connection's statements
+)
+
+func quickOn(conn *pgx.Conn) quick {
+	custom := conn.PgConn().CustomData()
+	q, _ := custom[quickKey].(quick)
+	if q == nil {
+		q = quick{}
+		custom[quickKey] = q
+	}
+	return q
+}
+
+// note remembers how a statement was answered.
+func (q quick) note(sql string, took time.Duration, err error) {
+	if err != nil || took > chainPatience {
+		delete(q, sql)
+		return
+	}
+	if len(q) >= mostQuick {
+		clear(q)
+	}
+	q[sql] = true
 }

@@ -153,17 +153,20 @@ func settleAll(ops []*toolOp) error {
 // performQuick begins a transaction and runs the statements, in one round trip.
 func performQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) error {
 	b := &pgx.Batch{}
-	queueCalls(b, ops, timeout)
+	queueCalls(b, conn, ops, timeout)
 	return conn.SendBatch(ctx, b).Close()
 }
 
 // queueCalls begins a transaction and runs the statements as the tools' role.
-func queueCalls(b *pgx.Batch, ops []*toolOp, timeout time.Duration) {
+func queueCalls(b *pgx.Batch, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) {
+	quick, began := quickOn(conn.Conn()), time.Now()
 	b.Queue("begin")
 	b.Queue("select set_config('role', 'statek_tool', true), set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'auto', true)", fmt.Sprintf("%dms", timeout.Milliseconds()))
 	for _, op := range ops {
-		b.Queue(asJSON(op.call.SQLCall), op.values...).Query(func(rows pgx.Rows) (err error) {
+		sql := asJSON(op.call.SQLCall)
+		b.Queue(sql, op.values...).Query(func(rows pgx.Rows) (err error) {
 			op.value, err = collect(op.call.SQLCall, rows)
+			quick.note(sql, time.Since(began), err)
 			return err
 		})
 	}
