@@ -179,15 +179,14 @@ func (d *drive) startTool(p jobs.Pending, args []json.RawMessage, redo bool) err
 func (d *drive) runSQL(p jobs.Pending, tool agents.Tool, values map[string]json.RawMessage) result {
 	run := d.sqlRun(tool, values)
 	run.Begun, run.Chain = d.takeBegun(), &agents.Chain{}
-	held := run.Begun != nil // it has its connection, and waits for no place: who holds those may wait for connections
 	do := func(settle settling) error {
 		defer func() { run.Begun = nil }()
-		return d.SQL.RunTool(d.work, run, settle)
+		if run.Batch || run.Begun != nil { // no transaction of its own, and the store bounds those that end up with one; or it has one
+			return d.SQL.RunTool(d.work, run, settle)
+		}
+		return d.inPlace(func() error { return d.SQL.RunTool(d.work, run, settle) })
 	}
-	if run.Batch || held { // what is in a batch has no transaction of its own, and the store bounds those that end up with one
-		return d.lastChance(tool, d.retrying(p, run.Chain, tool.Policy(), do))
-	}
-	return d.lastChance(tool, d.transact(p, run.Chain, tool.Policy(), do))
+	return d.lastChance(tool, d.retrying(p, run.Chain, tool.Policy(), do))
 }
 
 func (r *run) sqlRun(tool agents.Tool, values map[string]json.RawMessage) agents.SQLRun {
@@ -200,17 +199,18 @@ func (r *run) sqlRun(tool agents.Tool, values map[string]json.RawMessage) agents
 // settling makes the commit of a transactional call out of its result.
 type settling = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error)
 
-// transact does a call's transaction, again when it lost to a concurrent one.
-func (d *drive) transact(p jobs.Pending, chain *agents.Chain, policy agents.Policy, do func(settle settling) error) result {
+// inPlace does a transaction of its own, of which there are few at once: who holds a place may wait for a connection.
+func (d *drive) inPlace(do func() error) error {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
+		return do()
 	case <-d.work.Done():
-		return d.cancelled(p)
+		return context.Cause(d.work)
 	}
-	return d.retrying(p, chain, policy, do)
 }
 
+// retrying does a call's transaction, again when it lost to a concurrent one.
 func (d *drive) retrying(p jobs.Pending, chain *agents.Chain, policy agents.Policy, do func(settle settling) error) result {
 	var err error
 	ride := true // once: the code has seen a result that could not be committed

@@ -34,19 +34,19 @@ func (d *drive) startObject(p jobs.Pending, args []json.RawMessage) error {
 		if call.Reads() {
 			return d.readObject(p, call)
 		}
-		return d.transact(p, &agents.Chain{}, agents.SQLPolicy(), func(settle settling) error { return d.Objects.RunObject(d.work, call, settle) })
+		return d.retrying(p, &agents.Chain{}, agents.SQLPolicy(), func(settle settling) error {
+			return d.inPlace(func() error { return d.Objects.RunObject(d.work, call, settle) })
+		})
 	})
 	return nil
 }
 
 func (d *drive) readObject(p jobs.Pending, call objects.Call) result {
-	select {
-	case d.slots <- struct{}{}:
-		defer func() { <-d.slots }()
-	case <-d.work.Done():
-		return d.cancelled(p)
-	}
-	value, err := d.Objects.ReadObjects(d.work, call)
+	var value json.RawMessage
+	err := d.inPlace(func() (err error) {
+		value, err = d.Objects.ReadObjects(d.work, call)
+		return err
+	})
 	if d.work.Err() != nil {
 		return d.cancelled(p)
 	}
