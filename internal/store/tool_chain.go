@@ -86,9 +86,9 @@ func quickOn(conn *pgx.Conn) quick {
 	return q
 }
 
-// note remembers how a statement was answered.
-func (q quick) note(sql string, took time.Duration, err error) {
-	if err != nil || took > chainPatience {
+// note remembers how long a statement has taken.
+func (q quick) note(sql string, took time.Duration) {
+	if took > chainPatience {
 		delete(q, sql)
 		return
 	}
@@ -96,4 +96,20 @@ func (q quick) note(sql string, took time.Duration, err error) {
 		clear(q)
 	}
 	q[sql] = true
+}
+
+// forget is told of a batch that has failed: the driver keeps none of its statements.
+func (q quick) forget(b *pgx.Batch) {
+	for _, query := range b.QueuedQueries {
+		delete(q, query.SQL)
+	}
+}
+
+// send sends a batch of a call's transaction.
+func send(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error {
+	err := conn.SendBatch(ctx, b).Close()
+	if err != nil {
+		quickOn(conn.Conn()).forget(b)
+	}
+	return err
 }

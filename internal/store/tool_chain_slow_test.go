@@ -3,10 +3,14 @@ package store_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"statek/internal/agents"
+	"statek/internal/jobs"
 )
 
 // other is a call of a tool with a text of its own.
@@ -75,5 +79,32 @@ func TestAStatementIsNotReadBeforeTheCommitThatItFollows(t *testing.T) {
 	k.must(k.pool.QueryRow(ctx, "select max(id) from app.notes").Scan(&tried))
 	if tried != 2 {
 		t.Errorf("the two calls were performed %d times", tried)
+	}
+}
+
+// TestAStatementThatIsNotKeptAnyMoreBeginsNothing: the driver gives up all statements of a batch that fails.
+func TestAStatementThatIsNotKeptAnyMoreBeginsNothing(t *testing.T) {
+	t.Parallel()
+	k, h := toolKit(t)
+	k.exec("create table app.busy (n int); grant select on app.busy to statek_tool")
+	ctx, cancel := context.WithTimeout(k.ctx, 15*time.Second)
+	defer cancel()
+	k.ctx = ctx
+	holder, err := k.pool.Begin(ctx) // first, so that all calls have the other connection
+	k.must(err)
+	defer func() { k.must(holder.Rollback(context.WithoutCancel(ctx))) }()
+	busy := h.other("select count(*) from app.busy")
+	_, err = h.run(busy, nil)
+	k.must(err)
+	first, owner := h.note("one"), h.rec.Owner
+	h.rec.Owner = uuid.New()
+	if _, err := h.run(first, &busy); !errors.Is(err, jobs.ErrFenced) {
+		t.Fatalf("error %v, want ErrFenced", err)
+	}
+	h.rec.Owner = owner
+	_, err = holder.Exec(ctx, "lock table app.busy in access exclusive mode")
+	k.must(err)
+	if _, err := h.run(first, &busy); err != nil || first.Chain.Begun != nil {
+		t.Errorf("error %v, begun %v, want the first committed and nothing begun", err, first.Chain.Begun)
 	}
 }

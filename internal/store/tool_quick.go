@@ -117,7 +117,7 @@ func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*tool
 	show, done := s.queueViews(b, commits), false
 	b.Queue("commit").Exec(func(pgconn.CommandTag) error { done = true; return nil })
 	next = s.queueNext(b, conn, ops[0])
-	if err = conn.SendBatch(ctx, b).Close(); err != nil {
+	if err = send(ctx, conn, b); err != nil {
 		next.forget()
 		next = nil
 	}
@@ -154,7 +154,7 @@ func settleAll(ops []*toolOp) error {
 func performQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) error {
 	b := &pgx.Batch{}
 	queueCalls(b, conn, ops, timeout)
-	return conn.SendBatch(ctx, b).Close()
+	return send(ctx, conn, b)
 }
 
 // queueCalls begins a transaction and runs the statements as the tools' role.
@@ -166,7 +166,7 @@ func queueCalls(b *pgx.Batch, conn *pgxpool.Conn, ops []*toolOp, timeout time.Du
 		sql := asJSON(op.call.SQLCall)
 		b.Queue(sql, op.values...).Query(func(rows pgx.Rows) (err error) {
 			op.value, err = collect(op.call.SQLCall, rows)
-			quick.note(sql, time.Since(began), err)
+			quick.note(sql, time.Since(began))
 			return err
 		})
 	}
