@@ -106,6 +106,9 @@ func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*tool
 	if err := settleAll(ops); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil { // nothing is sent, and that is known
+		return nil, context.Cause(ctx)
+	}
 	b := &pgx.Batch{}
 	commits := make([]*commitOp, len(ops))
 	for i, op := range ops {
