@@ -138,7 +138,23 @@ type SQLRun struct {
 	Builtins map[string]string
 	// Timeout bounds the statement.
 	Timeout time.Duration
+	// Chain links the call with the one after it; nil: it stands alone.
+	Chain *Chain
+	// Begun is this call itself, when it was performed with the commit of the one before.
+	Begun Begun
 }
+
+// Chain lets a call begin with the commit of the one before it: in the same trip to the database, and in a transaction of its own.
+type Chain struct {
+	// Next is what follows. Who settles the call sets it, before its commit.
+	Next *SQLRun
+	// Begun is Next, performed and not recorded, when the end of the commit is told; nil when it was not begun or has failed. Its owner
+	// runs or discards it, soon: it holds locks.
+	Begun Begun
+}
+
+// Begun is a call that was performed and not recorded. After it was run, Discard does nothing.
+type Begun interface{ Discard() }
 
 // HTTPCall is a request with {name} placeholders.
 type HTTPCall struct {

@@ -177,39 +177,48 @@ func (d *drive) startTool(p jobs.Pending, args []json.RawMessage, redo bool) err
 
 // runSQL performs a transactional tool: its effect, its result and everything buffered commit together.
 func (d *drive) runSQL(p jobs.Pending, tool agents.Tool, values map[string]json.RawMessage) result {
-	run := agents.SQLRun{
+	run := d.sqlRun(tool, values)
+	run.Begun, run.Chain = d.takeBegun(), &agents.Chain{}
+	held := run.Begun != nil // it has its connection, and waits for no place: who holds those may wait for connections
+	do := func(settle settling) error {
+		defer func() { run.Begun = nil }()
+		return d.SQL.RunTool(d.work, run, settle)
+	}
+	if run.Batch || held { // what is in a batch has no transaction of its own, and the store bounds those that end up with one
+		return d.lastChance(tool, d.retrying(p, run.Chain, tool.Policy(), do))
+	}
+	return d.lastChance(tool, d.transact(p, run.Chain, tool.Policy(), do))
+}
+
+func (r *run) sqlRun(tool agents.Tool, values map[string]json.RawMessage) agents.SQLRun {
+	return agents.SQLRun{
 		SQLCall: *tool.SQL, Values: values, Timeout: tool.Limit(),
-		Builtins: map[string]string{"job_id": d.rec.Job.String(), "prefix": d.rec.Spec.Prefix},
+		Builtins: map[string]string{"job_id": r.rec.Job.String(), "prefix": r.rec.Spec.Prefix},
 	}
-	do := func(settle settling) error { return d.SQL.RunTool(d.work, run, settle) }
-	if run.Batch { // it has no transaction of its own, and the store bounds those that end up with one
-		return d.lastChance(tool, d.retrying(p, tool.Policy(), do))
-	}
-	return d.lastChance(tool, d.transact(p, tool.Policy(), do))
 }
 
 // settling makes the commit of a transactional call out of its result.
 type settling = func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error)
 
 // transact does a call's transaction, again when it lost to a concurrent one.
-func (d *drive) transact(p jobs.Pending, policy agents.Policy, do func(settle settling) error) result {
+func (d *drive) transact(p jobs.Pending, chain *agents.Chain, policy agents.Policy, do func(settle settling) error) result {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
 	case <-d.work.Done():
 		return d.cancelled(p)
 	}
-	return d.retrying(p, policy, do)
+	return d.retrying(p, chain, policy, do)
 }
 
-func (d *drive) retrying(p jobs.Pending, policy agents.Policy, do func(settle settling) error) result {
+func (d *drive) retrying(p jobs.Pending, chain *agents.Chain, policy agents.Policy, do func(settle settling) error) result {
 	var err error
 	ride := true // once: the code has seen a result that could not be committed
 	for attempt := 1; ; attempt++ {
 		err = do(func(value json.RawMessage, f *jobs.Fault) (jobs.Commit, jobs.Ended, error) {
 			first := ride
-			ride = false
-			return d.commitWith(p, value, f, first)
+			ride, chain.Next = false, nil
+			return d.commitWith(p, value, f, chain, first)
 		})
 		if err == nil {
 			return result{}
@@ -230,8 +239,9 @@ func (d *drive) retrying(p jobs.Pending, policy agents.Policy, do func(settle se
 	}
 }
 
-// commitWith applies the result and hands out the buffer as the tool's commit, and with ride the end of the job if it comes at once.
-func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault, ride bool) (jobs.Commit, jobs.Ended, error) {
+// commitWith applies the result and hands out the buffer as the tool's commit. With ride, what the code does at once is taken along: the end
+// of the job, or its next call.
+func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault, chain *agents.Chain, ride bool) (jobs.Commit, jobs.Ended, error) {
 	return d.handOut(func() (jobs.Commit, jobs.Ended, error) {
 		job, entries, log, ready, variables := d.job, len(d.buffer.Entries), len(d.log), len(d.ready), len(d.buffer.Variables)
 		if _, err := d.applyLocked(d.settled(p, value, f)); err != nil {
@@ -242,7 +252,7 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault,
 		if ready == 0 && len(d.ready) == 1 {
 			ride = ride && d.mayRide()
 			if offered = d.promise(d.ready[0], ride); ride {
-				end = d.takeTail(offered)
+				end, chain.Next = d.hear(offered)
 			}
 		}
 		if end != nil {
@@ -258,6 +268,8 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault,
 				d.log, d.ready = d.log[:log], d.ready[:ready]
 			case end != nil:
 				d.rideEnded(end, released)
+			case chain.Begun != nil:
+				d.begun = chain.Begun
 			}
 			offered.kept(err)
 		}, nil

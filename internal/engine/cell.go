@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"statek/internal/agents"
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
 	"statek/internal/temporal"
@@ -25,6 +26,7 @@ type drive struct {
 	promised chan *promise   // likewise
 	early    *early          // nil: the code waits
 	changes  *jsvm.Changes   // of the cell, when they were asked for early
+	begun    agents.Begun    // the call that the code makes next
 	over     bool            // it has ended
 	work     context.Context // of tool calls; ends with the cell
 	stop     context.CancelCauseFunc
@@ -104,6 +106,7 @@ func (r *run) execute(ctx context.Context) (next []jobs.Effect, released bool, e
 		d = r.newDrive()
 	}
 	d.work, d.stop = context.WithCancelCause(ctx)
+	defer d.dropBegun()
 	defer d.wg.Wait()
 	defer d.stop(errCellOver)
 	defer func() { d.live, d.delivered = false, 0 }()

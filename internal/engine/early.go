@@ -14,7 +14,7 @@ type promise struct {
 	settled jobs.CallSettled
 	state   atomic.Int32 // open, then taken by the cell's loop or over
 	broken  atomic.Bool
-	answer  chan *finish // to who waits with the commit for what the code makes of it; nil: nobody does
+	answer  chan answer // to who waits with the commit for what the code makes of it; nil: nobody does
 }
 
 const (
@@ -34,7 +34,7 @@ type early struct {
 func (d *drive) promise(settled jobs.CallSettled, asks bool) *promise {
 	p := &promise{settled: settled}
 	if asks {
-		p.answer = make(chan *finish, 1) // nobody waits for long
+		p.answer = make(chan answer, 1) // nobody waits for long
 	}
 	select {
 	case <-d.promised: // over long ago; nobody looked
@@ -69,7 +69,7 @@ func (d *drive) computeEarly(ctx context.Context, p *promise) {
 		e.step, e.err = d.vm.Deliver(ctx, delivery(p.settled, false))
 		d.early = e
 		if p.answer != nil {
-			p.answer <- d.finished(ctx, e)
+			p.answer <- d.answer(ctx, e)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func TestAPanicUnderTheLockEndsTheRun(t *testing.T) {
 	startled = true
 	p := jobs.Pending{Call: 1, Name: "x"}
 	d.background(p, func() result {
-		return d.transact(p, agents.SQLPolicy(), func(settle settling) error {
+		return d.transact(p, &agents.Chain{}, agents.SQLPolicy(), func(settle settling) error {
 			_, _, err := settle(json.RawMessage("1"), nil)
 			return err
 		})

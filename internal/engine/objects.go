@@ -34,7 +34,7 @@ func (d *drive) startObject(p jobs.Pending, args []json.RawMessage) error {
 		if call.Reads() {
 			return d.readObject(p, call)
 		}
-		return d.transact(p, agents.SQLPolicy(), func(settle settling) error { return d.Objects.RunObject(d.work, call, settle) })
+		return d.transact(p, &agents.Chain{}, agents.SQLPolicy(), func(settle settling) error { return d.Objects.RunObject(d.work, call, settle) })
 	})
 	return nil
 }

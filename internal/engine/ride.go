@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"sync/atomic"
 	"time"
 
+	"statek/internal/agents"
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
 )
@@ -16,11 +18,48 @@ import (
 // call beyond its own commit.
 const ridePatience = time.Millisecond
 
-// finish is what the code has done with a promised result, when it has ended.
+// answer is what the code has done with a promised result.
+type answer struct {
+	finish *finish        // it has ended
+	next   *agents.SQLRun // it makes this call, and waits for it
+}
+
+// finish is how the code has ended.
 type finish struct {
 	step    jsvm.Step
 	console []string // that history does not have
 	changes jsvm.Changes
+}
+
+// answer says what became of the code, as far as it matters to the commit of the result that it was given.
+func (d *drive) answer(ctx context.Context, e *early) answer {
+	switch {
+	case e.err != nil || e.step.State == jsvm.Aborted || len(e.step.Sets) > 0:
+		return answer{}
+	case e.step.State != jsvm.Pending || e.step.Exit != nil:
+		return answer{finish: d.finished(ctx, e)}
+	case len(e.step.Calls) == 1:
+		return answer{next: d.follows(e.step.Calls[0])}
+	default:
+		return answer{}
+	}
+}
+
+// follows is the next call, if it is one that a transaction of its own may begin with at once.
+func (d *drive) follows(c jsvm.Call) *agents.SQLRun {
+	tool, ok := d.catalog.Tools[c.Name]
+	if !ok || d.class(c.Name) != jobs.Tool || tool.Kind != agents.SQLTool || tool.SQL.Batch {
+		return nil
+	}
+	var args []json.RawMessage
+	if json.Unmarshal(c.Args, &args) != nil {
+		return nil
+	}
+	values, err := agents.BindArgs(tool, args)
+	if err != nil {
+		return nil
+	}
+	return new(d.sqlRun(tool, values))
 }
 
 // tail is how a job ends, from the record of its last call on.
@@ -30,10 +69,9 @@ type tail struct {
 	variables []jobs.Workspace
 }
 
-// finished asks the code for the changes of the cell when a promised result has ended it; nil when there is more to do.
+// finished asks the code for the changes of the cell that it has ended; nil when there is more to do.
 func (d *drive) finished(ctx context.Context, e *early) *finish {
-	over := e.step.State == jsvm.Done || e.step.State == jsvm.Failed || e.step.Exit != nil
-	if e.err != nil || !over || e.step.State == jsvm.Aborted || len(e.step.Calls)+len(e.step.Sets) > 0 {
+	if len(e.step.Calls) > 0 {
 		return nil
 	}
 	changes, err := d.vm.Changes(ctx)
@@ -44,22 +82,23 @@ func (d *drive) finished(ctx context.Context, e *early) *finish {
 	return &finish{step: e.step, console: d.fresh(e.step), changes: changes}
 }
 
-// takeTail waits for the code to end the job with a result that is recorded and not committed; nil if it does not. The lock is held.
-func (d *drive) takeTail(p *promise) *tail {
+// hear waits for what the code makes of a result that is recorded and not committed: an end of the job that the commit takes along, or a call
+// that may begin with it. The lock is held.
+func (d *drive) hear(p *promise) (end *tail, next *agents.SQLRun) {
 	timer := time.NewTimer(ridePatience)
 	defer timer.Stop()
 	select {
-	case f := <-p.answer:
+	case a := <-p.answer:
 		d.riding.met()
-		if f == nil {
-			return nil
+		if a.finish != nil {
+			return d.tail(a.finish), nil
 		}
-		return d.tail(f)
+		return nil, a.next
 	case <-timer.C:
 		d.riding.missed()
 	case <-d.work.Done():
 	}
-	return nil
+	return nil, nil
 }
 
 // mayRide reports that the job could end with the call whose result was recorded last, and that its end could be committed with
@@ -120,6 +159,22 @@ func (d *drive) rode() (released, over bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.rides == rodeAndLeft, d.rides != onFoot
+}
+
+// takeBegun returns what was begun for the call that comes now: the code has asked for it, and for no other.
+func (d *drive) takeBegun() agents.Begun {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.begun
+	d.begun = nil
+	return b
+}
+
+// dropBegun undoes a call that was begun and will not be made here: the cell is over, or its VM is given up.
+func (d *drive) dropBegun() {
+	if b := d.takeBegun(); b != nil {
+		b.Discard()
+	}
 }
 
 // departure says whether the end of the job has gone with a call's commit.

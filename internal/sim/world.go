@@ -214,6 +214,9 @@ func (w *world) finish() {
 		}
 	}
 	w.demolish()
+	if n := w.db.Begun(); n != 0 && w.err == nil {
+		w.err = fmt.Errorf("%d calls were begun, and neither made nor undone", n)
+	}
 }
 
 // settled waits until every goroutine is blocked, and reports whether all invariants hold.

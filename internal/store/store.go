@@ -37,6 +37,7 @@ type Store struct {
 	submits *merger[*submitOp]
 	reads   *merger[*readOp]
 	alone   chan struct{} // calls that came out of a batch, a few at once
+	chains  chan struct{} // calls that were begun with the commit of others, a few at once
 
 	// strayMail is the last mail that RingStray has looked at; 0: it begins again.
 	strayMail atomic.Int64
@@ -58,6 +59,7 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	waits.Rang = bell.Rang
 	s := &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
 	s.alone = make(chan struct{}, 3)
+	s.chains = make(chan struct{}, max(1, pool.Config().MaxConns/8))
 	s.claims = &merger[*claimOp]{run: s.claimMany, most: 64}
 	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64}
 	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64}

@@ -31,6 +31,9 @@ func (s *Store) RunTool(ctx context.Context, call agents.SQLRun, settle Settle) 
 		return s.fault(ctx, &jobs.Fault{Name: "TypeError", Message: err.Error()}, settle)
 	}
 	op := &toolOp{call: call, values: values, settle: settle}
+	if call.Begun != nil {
+		defer call.Begun.Discard() // if nothing has taken it
+	}
 	if call.Batch {
 		if err := s.tools.do(ctx, op); !errors.Is(err, errAlone) {
 			return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"statek/internal/agents"
@@ -64,31 +65,46 @@ func (s *Store) toolMany(ctx context.Context, items []*merged[*toolOp]) {
 
 func (op *toolOp) job() string { return op.call.Builtins["job_id"] }
 
-// runQuick performs calls and commits them with their records, in two round trips and one transaction. After an
-// error nothing has happened, unless it is jobs.ErrUnknownOutcome.
+// runQuick performs calls and commits them with their records, in two round trips and one transaction; a call that was begun with the
+// commit of the one before takes one. After an error nothing has happened, unless it is jobs.ErrUnknownOutcome.
 func (s *Store) runQuick(ctx context.Context, ops []*toolOp, timeout time.Duration) error {
+	b, _ := ops[0].call.Begun.(*begun)
+	if conn := b.take(); conn != nil {
+		ops[0].value = b.op.value
+		return s.conclude(ctx, conn, ops, func() error { return nil })
+	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return wrap(err, "begin the transaction of a call")
 	}
-	defer conn.Release()
+	return s.conclude(ctx, conn, ops, func() error { return performQuick(ctx, conn, ops, timeout) })
+}
+
+// conclude performs the calls of a transaction, records and commits them, and lets the connection go unless the next call has it.
+func (s *Store) conclude(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, perform func() error) error {
+	var next *begun
 	ended := func(_ bool, err error) {
 		for _, op := range ops {
 			op.end(err)
 		}
-		if err != nil {
+		if next == nil {
 			rollback(ctx, conn)
+			conn.Release()
 		}
 	}
-	return concluded(ended, func() (bool, error) { return false, s.commitQuick(ctx, conn, ops, timeout) })
+	return concluded(ended, func() (_ bool, err error) {
+		if err := perform(); err != nil {
+			return false, fmt.Errorf("store: run tool: %w", err) // not wrap: what a tool raises is never the fence
+		}
+		next, err = s.commitQuick(ctx, conn, ops)
+		return false, err
+	})
 }
 
-func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) error {
-	if err := performQuick(ctx, conn, ops, timeout); err != nil {
-		return fmt.Errorf("store: run tool: %w", err) // not wrap: what a tool raises is never the fence
-	}
+// commitQuick records the calls and commits, and begins with what follows. The next call has the connection when it is not nil.
+func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp) (next *begun, err error) {
 	if err := settleAll(ops); err != nil {
-		return err
+		return nil, err
 	}
 	b := &pgx.Batch{}
 	commits := make([]*commitOp, len(ops))
@@ -96,18 +112,26 @@ func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*tool
 		commits[i] = &op.commit
 	}
 	if err := s.queue(b, commits...); err != nil {
-		return err
+		return nil, err
 	}
-	show := s.queueViews(b, commits)
-	b.Queue("commit")
-	if err := outcome(conn.SendBatch(ctx, b).Close(), commits[0].commit.Job); err != nil {
-		return err
+	show, done := s.queueViews(b, commits), false
+	b.Queue("commit").Exec(func(pgconn.CommandTag) error { done = true; return nil })
+	next = s.queueNext(b, conn, ops[0])
+	if err = conn.SendBatch(ctx, b).Close(); err != nil {
+		next.forget()
+		next = nil
+	}
+	if err != nil && !done {
+		return nil, outcome(err, commits[0].commit.Job)
 	}
 	show()
 	for _, c := range commits {
 		s.ring(c.commit)
 	}
-	return nil
+	if next != nil {
+		ops[0].call.Chain.Begun = next
+	}
+	return next, nil
 }
 
 // settleAll makes the records of calls, at once: each may wait a moment for its job's code.
@@ -129,6 +153,12 @@ func settleAll(ops []*toolOp) error {
 // performQuick begins a transaction and runs the statements, in one round trip.
 func performQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) error {
 	b := &pgx.Batch{}
+	queueCalls(b, ops, timeout)
+	return conn.SendBatch(ctx, b).Close()
+}
+
+// queueCalls begins a transaction and runs the statements as the tools' role.
+func queueCalls(b *pgx.Batch, ops []*toolOp, timeout time.Duration) {
 	b.Queue("begin")
 	b.Queue("select set_config('role', 'statek_tool', true), set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'auto', true)", fmt.Sprintf("%dms", timeout.Milliseconds()))
 	for _, op := range ops {
@@ -138,7 +168,6 @@ func performQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeou
 		})
 	}
 	b.Queue("select set_config('role', 'none', true), set_config('statement_timeout', '0', true), set_config('plan_cache_mode', 'force_generic_plan', true)")
-	return conn.SendBatch(ctx, b).Close()
 }
 
 // rollback ends a transaction that failed. A connection on which that is not possible is thrown away by the pool.

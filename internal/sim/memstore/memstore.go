@@ -39,6 +39,7 @@ type DB struct {
 	ledger  []Effect
 	changed map[jobs.ID]bool // since the last Check
 	caught  int
+	begun   int
 
 	ids     int64          // one sequence for everything
 	xid     int64          // the next transaction's

@@ -31,25 +31,26 @@ type Task struct {
 func (s *Session) RunTool(ctx context.Context, run agents.SQLRun,
 	settle func(value json.RawMessage, fault *jobs.Fault) (jobs.Commit, jobs.Ended, error),
 ) error {
-	var note string
-	_ = json.Unmarshal(run.Values["note"], &note) // a text
+	note := noteOf(run)
 	job, err := uuid.Parse(run.Builtins["job_id"])
 	if err != nil {
 		return err
 	}
 	done := Effect{Job: job, Note: note}
 	var fault *jobs.Fault
-	err = s.do(ctx, Txn{Name: "tool", Job: job, Of: note, Retry: true}, func() error {
-		switch {
-		case strings.HasSuffix(note, "fail"):
-			fault = &jobs.Fault{Name: "SQLError", Code: "23514", Message: "the note is refused"}
-		case s.Bugs.EffectBeforeRecord:
-			s.ledger = append(s.ledger, done)
+	if run.Begun == nil || !run.Begun.(*begun).take() {
+		err = s.do(ctx, Txn{Name: "tool", Job: job, Of: note, Retry: true}, func() error {
+			switch {
+			case fails(note):
+				fault = &jobs.Fault{Name: "SQLError", Code: "23514", Message: "the note is refused"}
+			case s.Bugs.EffectBeforeRecord:
+				s.ledger = append(s.ledger, done)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	value, _ := json.Marshal(note) // a string
 	if fault != nil {
@@ -61,8 +62,58 @@ func (s *Session) RunTool(ctx context.Context, run agents.SQLRun,
 		if fault == nil && !s.Bugs.EffectBeforeRecord {
 			s.ledger = append(s.ledger, done)
 		}
+	}, func() { s.beginNext(ctx, job, run.Chain) })
+}
+
+// beginNext performs the call that follows, if nothing comes in between. What it does is seen when it is recorded.
+func (s *Session) beginNext(ctx context.Context, job jobs.ID, chain *agents.Chain) {
+	if chain == nil || chain.Next == nil || s.Bugs.EffectBeforeRecord {
+		return
+	}
+	note := noteOf(*chain.Next)
+	if fails(note) {
+		return
+	}
+	_ = s.do(ctx, Txn{Name: "next tool", Job: job, Of: note}, func() error {
+		s.begun++
+		chain.Begun = &begun{db: s.DB}
+		return nil
 	})
 }
+
+// begun is a call that was performed with the commit of the one before.
+type begun struct {
+	db   *DB
+	over bool
+}
+
+func (b *begun) take() bool {
+	b.db.mu.Lock()
+	defer b.db.mu.Unlock()
+	if b.over {
+		return false
+	}
+	b.over = true
+	b.db.begun--
+	return true
+}
+
+// Discard implements agents.Begun.
+func (b *begun) Discard() { b.take() }
+
+// Begun counts the calls that were performed, and are neither recorded nor discarded.
+func (db *DB) Begun() int {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.begun
+}
+
+func noteOf(run agents.SQLRun) (note string) {
+	_ = json.Unmarshal(run.Values["note"], &note) // a text
+	return note
+}
+
+func fails(note string) bool { return strings.HasSuffix(note, "fail") }
 
 // GiveBack implements engine.SQLRunner: a claimed task is ready again.
 func (s *Session) GiveBack(ctx context.Context, job jobs.ID, _ string, values []temporal.Discard,
@@ -82,11 +133,11 @@ func (s *Session) GiveBack(ctx context.Context, job jobs.ID, _ string, values []
 				s.giveBack(job, v.Value)
 			}
 		}
-	})
+	}, func() {})
 }
 
-// settled commits a call's effects with its record.
-func (s *Session) settled(ctx context.Context, t Txn, settle func() (jobs.Commit, jobs.Ended, error), effects func()) error {
+// settled commits a call's effects with its record, and does at once what follows.
+func (s *Session) settled(ctx context.Context, t Txn, settle func() (jobs.Commit, jobs.Ended, error), effects, then func()) error {
 	c, ended, err := settle()
 	if err != nil {
 		return err
@@ -103,6 +154,9 @@ func (s *Session) settled(ctx context.Context, t Txn, settle func() (jobs.Commit
 			s.publish(&w)
 			return nil
 		})
+	}
+	if err == nil {
+		then()
 	}
 	ended(err == nil && released, err)
 	return err
