@@ -21,7 +21,8 @@ import (
 
 // BenchmarkJobs measures whole jobs beside raw River no-op jobs on the same server, in the same run:
 // fsync and synchronous_commit on, 100 in flight. A two-call job is a warmup of three lines that makes two
-// transactional SQL calls and exits. Figures per job: write transactions (xid difference), statements
+// transactional SQL calls and exits; an external one leaves the process, so that its intent is committed before it is made. In turn:
+// nothing is merged. Figures per job: write transactions (xid difference), statements
 // (pg_stat_statements, BEGIN and COMMIT included), WAL bytes.
 func BenchmarkJobs(b *testing.B) {
 	server, err := devdb.Start(b.Context(), devdb.Config{Dir: b.TempDir(), FSync: true, Logger: slog.New(slog.DiscardHandler), Settings: map[string]string{
@@ -36,7 +37,10 @@ func BenchmarkJobs(b *testing.B) {
 		}
 	})
 	b.Run("river-noop", func(b *testing.B) { benchRiver(b, benchDatabase(b, server)) })
-	b.Run("two-calls", func(b *testing.B) { benchTwoCalls(b, benchDatabase(b, server)) })
+	b.Run("two-calls", func(b *testing.B) { benchTwoCalls(b, benchDatabase(b, server), "add", inFlight) })
+	b.Run("two-calls-in-turn", func(b *testing.B) { benchTwoCalls(b, benchDatabase(b, server), "add", 1) })
+	b.Run("two-external-calls", func(b *testing.B) { benchTwoCalls(b, benchDatabase(b, server), "fetch", inFlight) })
+	b.Run("two-external-calls-in-turn", func(b *testing.B) { benchTwoCalls(b, benchDatabase(b, server), "fetch", 1) })
 }
 
 func benchDatabase(b *testing.B, server *devdb.Server) string {
@@ -67,7 +71,7 @@ func benchRiver(b *testing.B, url string) {
 	go func() { over <- q.Run(ctx, time.Second) }()
 	defer func() { stop(); <-over }()
 	meter.begin()
-	closedLoop(b, func() error {
+	closedLoop(b, inFlight, func() error {
 		if _, err := pool.Exec(ctx, "select statek.ring(array[$1::uuid], true)", uuid.New()); err != nil {
 			return err
 		}
@@ -77,7 +81,7 @@ func benchRiver(b *testing.B, url string) {
 	meter.end()
 }
 
-func benchTwoCalls(b *testing.B, url string) {
+func benchTwoCalls(b *testing.B, url, tool string, most int) {
 	pool := pgtest.Pool(b, url)
 	quiet := slog.New(slog.DiscardHandler)
 	a, err := app.Open(b.Context(), app.Config{DatabaseURL: url, Logger: quiet})
@@ -91,13 +95,16 @@ func benchTwoCalls(b *testing.B, url string) {
 	}
 	definitions := fstest.MapFS{
 		"agents/adder.md":        {Data: []byte(simpleAgent)},
-		"agents/adder.warmup.js": {Data: []byte("const a = await add(n)\nconst c = await add(a + 1)\nexit(c)\n")},
+		"agents/adder.warmup.js": {Data: []byte("const a = await " + tool + "(n)\nconst c = await " + tool + "(a + 1)\nexit(c)\n")},
 		"tools/add.sql":          {Data: []byte("-- tool: add(n int)\n-- returns: value\ninsert into app.ledger (n) values (:n) returning n\n")},
 	}
 	if _, err := a.Apply(b.Context(), definitions, "/"); err != nil {
 		b.Fatal(err)
 	}
-	w, err := app.NewWorker(a, app.WorkerConfig{Logger: quiet})
+	if err := a.DefineTools(b.Context(), "/", []app.ToolDefinition{{Name: "fetch", Params: []app.ToolParam{{Name: "n", Type: "number"}}}}); err != nil {
+		b.Fatal(err)
+	}
+	w, err := app.NewWorker(a, app.WorkerConfig{Logger: quiet, Tools: map[string]app.GoTool{"fetch": fetch{}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -122,17 +129,17 @@ func benchTwoCalls(b *testing.B, url string) {
 		b.Fatal(err)
 	}
 	meter.begin()
-	closedLoop(b, one)
+	closedLoop(b, most, one)
 	meter.end()
 }
 
-// closedLoop runs b.N jobs, inFlight at a time.
-func closedLoop(b *testing.B, one func() error) {
+// closedLoop runs b.N jobs, most at a time.
+func closedLoop(b *testing.B, most int, one func() error) {
 	b.Helper()
 	b.ResetTimer()
 	var group sync.WaitGroup
 	work := make(chan struct{})
-	for range inFlight {
+	for range most {
 		group.Go(func() {
 			for range work {
 				if err := one(); err != nil {
@@ -184,4 +191,11 @@ func (m *meter) end() {
 	m.b.ReportMetric((xids-m.xids)/n, "writetx/job")
 	m.b.ReportMetric((calls-m.calls)/n, "stmts/job")
 	m.b.ReportMetric((wal-m.wal)/n, "walB/job")
+}
+
+// fetch stands for a call that leaves the process: it returns its argument.
+type fetch struct{}
+
+func (fetch) Call(_ context.Context, _ string, args map[string]json.RawMessage) (json.RawMessage, error) {
+	return args["n"], nil
 }

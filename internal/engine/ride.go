@@ -89,16 +89,15 @@ func (d *drive) hear(p *promise) (end *tail, next *agents.SQLRun) {
 	defer timer.Stop()
 	select {
 	case a := <-p.answer:
-		d.riding.met()
-		if a.finish != nil {
-			return d.tail(a.finish), nil
+		if next = a.next; a.finish != nil {
+			end = d.tail(a.finish)
 		}
-		return nil, a.next
+		d.riding.heard(end != nil || next != nil)
 	case <-timer.C:
 		d.riding.missed()
 	case <-d.work.Done():
 	}
-	return nil, nil
+	return end, next
 }
 
 // mayRide reports that the job could end with the call whose result was recorded last, and that its end could be committed with
@@ -198,7 +197,14 @@ func (k *patienceKept) try() bool {
 	return k.score.Load() >= 0 || k.skipped.Add(1)%skips == 0
 }
 
-func (k *patienceKept) met() { k.move(1) }
+// heard takes an answer into account. One that the commit can do nothing with costs little, and comes before most that it can.
+func (k *patienceKept) heard(useful bool) {
+	if useful {
+		k.move(4)
+	} else {
+		k.move(-1)
+	}
+}
 
 func (k *patienceKept) missed() { k.move(-2) }
 
