@@ -162,14 +162,14 @@ func performQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeou
 
 // queueCalls begins a transaction and runs the statements as the tools' role.
 func queueCalls(b *pgx.Batch, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) {
-	quick, began := quickOn(conn.Conn()), time.Now()
+	quick, began := quickOn(conn.Conn()), time.Now() //nolint:forbidigo // how long the server takes is nobody's clock
 	b.Queue("begin")
 	b.Queue("select set_config('role', 'statek_tool', true), set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'auto', true)", fmt.Sprintf("%dms", timeout.Milliseconds()))
 	for _, op := range ops {
 		sql := asJSON(op.call.SQLCall)
 		b.Queue(sql, op.values...).Query(func(rows pgx.Rows) (err error) {
 			op.value, err = collect(op.call.SQLCall, rows)
-			quick.note(sql, time.Since(began))
+			quick.note(sql, time.Since(began)) //nolint:forbidigo // the same
 			return err
 		})
 	}
