@@ -287,13 +287,7 @@ func (w *world) untilWith(what string, held *pending) *pending {
 		if i := slices.IndexFunc(w.parked, func(c *pending) bool { return c.what == what }); i >= 0 {
 			return w.parked[i]
 		}
-		rest := slices.DeleteFunc(slices.Clone(w.parked), func(c *pending) bool { return c == held })
-		switch {
-		case len(rest) > 0:
-			w.release(rest[0])
-		case len(w.db.Doorbells()) > 0:
-			w.slots[0].answer(w.db.TakeDoorbell(0).Job)
-		default:
+		if !w.passBy(held) {
 			w.sleep(time.Millisecond)
 		}
 	}

@@ -203,16 +203,24 @@ func (w *world) until(what string) *pending {
 	return nil
 }
 
+// passBy lets somebody go on who is not held; false: nobody can.
+func (w *world) passBy(held *pending) bool {
+	rest := slices.DeleteFunc(slices.Clone(w.parked), func(c *pending) bool { return c == held })
+	switch {
+	case len(rest) > 0:
+		w.release(rest[0])
+	case len(w.db.Doorbells()) > 0:
+		w.slots[0].answer(w.db.TakeDoorbell(0).Job)
+	default:
+		return false
+	}
+	return true
+}
+
 // allBut lets everybody go on but one, until nobody can.
 func (w *world) allBut(held *pending) {
 	for w.settled() {
-		rest := slices.DeleteFunc(slices.Clone(w.parked), func(c *pending) bool { return c == held })
-		switch {
-		case len(rest) > 0:
-			w.release(rest[0])
-		case len(w.db.Doorbells()) > 0:
-			w.slots[0].answer(w.db.TakeDoorbell(0).Job)
-		default:
+		if !w.passBy(held) {
 			return
 		}
 	}

@@ -34,15 +34,21 @@ func (k *jobsKit) locked(sql string, do func()) {
 	do()
 }
 
+// bounded ends what waits for a lock in vain, so that its test fails and does not hang.
+func (k *jobsKit) bounded() {
+	k.Helper()
+	ctx, cancel := context.WithTimeout(k.ctx, 15*time.Second)
+	k.Cleanup(cancel)
+	k.ctx = ctx
+}
+
 // TestACallDoesNotWaitForTheNext: it is committed, and its job must hear of it and of its mail, while the next one waits for a lock.
 func TestACallDoesNotWaitForTheNext(t *testing.T) {
 	t.Parallel()
 	k, h := toolKit(t)
 	_, err := h.run(h.note("warm"), nil)
 	k.must(err)
-	ctx, cancel := context.WithTimeout(k.ctx, 15*time.Second)
-	defer cancel()
-	k.ctx = ctx
+	k.bounded()
 	k.locked("insert into app.notes (text) values ('two')", func() {
 		first, second := h.note("one"), h.note("two")
 		second.Timeout = time.Minute
@@ -61,9 +67,7 @@ func TestAStatementIsNotReadBeforeTheCommitThatItFollows(t *testing.T) {
 	t.Parallel()
 	k, h := toolKit(t)
 	k.exec("create table app.busy (n int); grant select on app.busy to statek_tool")
-	ctx, cancel := context.WithTimeout(k.ctx, 15*time.Second)
-	defer cancel()
-	k.ctx = ctx
+	k.bounded()
 	k.locked("lock table app.busy in access exclusive mode", func() {
 		busy := h.other("select count(*) from app.busy")
 		_, err := h.run(h.note("one"), &busy)
@@ -76,7 +80,7 @@ func TestAStatementIsNotReadBeforeTheCommitThatItFollows(t *testing.T) {
 		t.Errorf("%d notes, want 2", n)
 	}
 	var tried int
-	k.must(k.pool.QueryRow(ctx, "select max(id) from app.notes").Scan(&tried))
+	k.must(k.pool.QueryRow(k.ctx, "select max(id) from app.notes").Scan(&tried))
 	if tried != 2 {
 		t.Errorf("the two calls were performed %d times", tried)
 	}
@@ -87,12 +91,10 @@ func TestAStatementThatIsNotKeptAnyMoreBeginsNothing(t *testing.T) {
 	t.Parallel()
 	k, h := toolKit(t)
 	k.exec("create table app.busy (n int); grant select on app.busy to statek_tool")
-	ctx, cancel := context.WithTimeout(k.ctx, 15*time.Second)
-	defer cancel()
-	k.ctx = ctx
-	holder, err := k.pool.Begin(ctx) // first, so that all calls have the other connection
+	k.bounded()
+	holder, err := k.pool.Begin(k.ctx) // first, so that all calls have the other connection
 	k.must(err)
-	defer func() { k.must(holder.Rollback(context.WithoutCancel(ctx))) }()
+	defer func() { k.must(holder.Rollback(context.WithoutCancel(k.ctx))) }()
 	busy := h.other("select count(*) from app.busy")
 	_, err = h.run(busy, nil)
 	k.must(err)
@@ -102,7 +104,7 @@ func TestAStatementThatIsNotKeptAnyMoreBeginsNothing(t *testing.T) {
 		t.Fatalf("error %v, want ErrFenced", err)
 	}
 	h.rec.Owner = owner
-	_, err = holder.Exec(ctx, "lock table app.busy in access exclusive mode")
+	_, err = holder.Exec(k.ctx, "lock table app.busy in access exclusive mode")
 	k.must(err)
 	if _, err := h.run(first, &busy); err != nil || first.Chain.Begun != nil {
 		t.Errorf("error %v, begun %v, want the first committed and nothing begun", err, first.Chain.Begun)
