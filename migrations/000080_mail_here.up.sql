@@ -14,7 +14,7 @@ begin
   insert into statek.mailbox (job_id, kind, payload) values (_job, _kind, _payload::json);
   if _taker is not null
     and exists (select from statek.workers w where w.id = _taker and w.dead_at is null)
-    and not exists (select from statek.limits_of(array[_job]))
+    and not (exists (select from statek.limits) and exists (select from statek.limits_of(array[_job])))
   then
     perform from statek.job_state s where s.job_id = _job and s.owner is null for no key update skip locked;
     if found then

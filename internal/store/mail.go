@@ -20,6 +20,9 @@ func (s *Store) Put(ctx context.Context, id jobs.ID, kind string, payload json.R
 		wanted = &taker
 	}
 	b := &pgx.Batch{}
+	if wanted != nil { // planning what is read of the job would take longer than reading it
+		b.Queue("select set_config('plan_cache_mode', 'force_generic_plan', true)")
+	}
 	// By hand: sqlc does not know the columns of a function's result.
 	b.Queue("select epoch, previous from statek.put_mail($1, $2, $3, $4)", id, kind, string(payload), wanted).Query(func(rows pgx.Rows) error {
 		var epoch int64
