@@ -37,8 +37,8 @@ func (op *toolOp) end(err error) {
 	}
 }
 
-// batchPatience bounds each statement of calls that share a transaction. One that needs longer, or waits for a lock,
-// is done alone.
+// batchPatience bounds each statement of calls that share a transaction, also of one that nobody has joined: those of other jobs come
+// while it is on its way, and wait. One that needs longer, or waits for a lock, is done alone.
 const batchPatience = 500 * time.Millisecond
 
 // toolMany performs the calls of different jobs in one transaction. The order of jobs is that of their ids: two batches
@@ -54,11 +54,7 @@ func (s *Store) toolMany(ctx context.Context, items []*merged[*toolOp]) {
 		}
 		ops, sent = append(ops, it.op), append(sent, it)
 	}
-	patience := ops[0].call.Timeout
-	if len(ops) > 1 {
-		patience = batchPatience
-	}
-	err := s.runQuick(ctx, ops, patience)
+	err := s.runQuick(ctx, ops, min(ops[0].call.Timeout, batchPatience))
 	for _, it := range sent {
 		it.done(apart(err, 2)) // alone it is tried the other ways too
 	}
@@ -120,11 +116,13 @@ func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*tool
 	}
 	show, done := s.queueViews(b, commits), false
 	b.Queue("commit").Exec(func(pgconn.CommandTag) error { done = true; return nil })
-	next = s.queueNext(b, conn, ops[0])
-	if err = send(ctx, conn, b); err != nil {
-		next.forget()
-		next = nil
-	}
+	following := s.queueNext(b, conn, ops[0])
+	defer func() {
+		if next == nil { // whatever has happened, a panic of the driver included
+			following.forget()
+		}
+	}()
+	err = send(ctx, conn, b)
 	if err != nil && !done {
 		return nil, outcome(err, commits[0].commit.Job)
 	}
@@ -132,8 +130,8 @@ func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*tool
 	for _, c := range commits {
 		s.ring(c.commit)
 	}
-	if next != nil {
-		ops[0].call.Chain.Begun = next
+	if err == nil && following != nil {
+		next, ops[0].call.Chain.Begun = following, following
 	}
 	return next, nil
 }
