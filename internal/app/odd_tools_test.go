@@ -22,14 +22,21 @@ func oddTools() (schema string, defs files) {
 				when 'message' then perform statek.push_message(_job, '"hello"');
 			end case;
 		end $$;
-		grant usage on schema app to statek_tool; grant all on app.ledger to statek_tool`
+		create function app.stay() returns text language plpgsql as $$ begin
+			perform set_config('role', 'statek_tool', false), pg_advisory_lock_shared(7);
+			return 'stayed';
+		end $$;
+		create table app.free (n int); insert into app.free values (1); select statek.watch('app.free');
+		grant usage on schema app to statek_tool; grant all on app.ledger, app.free to statek_tool`
 	defs = files{
-		"agents/a.md":    simpleAgent,
-		"tools/add.sql":  "-- tool: add()\n-- returns: value\ninsert into app.ledger (job) values (:job_id) returning n\n",
-		"tools/join.sql": "-- tool: join()\n-- returns: value\n-- batch: yes\ninsert into app.ledger (job) values (:job_id) returning n\n",
-		"tools/self.sql": "-- tool: self(what text)\n-- returns: value\nwith s as materialized (select app.later(:job_id, :what)) insert into app.ledger (job) select :job_id from s returning n\n",
-		"tools/boom.sql": "-- tool: boom()\n-- returns: value\nwith s as materialized (insert into app.ledger (job) values (:job_id) returning n) select n / 0 from s\n",
-		"tools/deep.sql": "-- tool: deep(n integer)\n-- returns: value\nselect (repeat('[', :n) || repeat(']', :n))::json\n",
+		"agents/a.md":        simpleAgent,
+		"tools/add.sql":      "-- tool: add()\n-- returns: value\ninsert into app.ledger (job) values (:job_id) returning n\n",
+		"tools/join.sql":     "-- tool: join()\n-- returns: value\n-- batch: yes\ninsert into app.ledger (job) values (:job_id) returning n\n",
+		"tools/self.sql":     "-- tool: self(what text)\n-- returns: value\nwith s as materialized (select app.later(:job_id, :what)) insert into app.ledger (job) select :job_id from s returning n\n",
+		"tools/boom.sql":     "-- tool: boom()\n-- returns: value\nwith s as materialized (insert into app.ledger (job) values (:job_id) returning n) select n / 0 from s\n",
+		"tools/stay.sql":     "-- tool: stay()\n-- returns: value\nselect app.stay()\n",
+		"temporals/pick.sql": "-- temporal: pick()\n-- watch: app.free\n-- condition\nselect true from app.free\n-- complement\nselect app.stay() as s\n-- release\nselect app.stay()\n",
+		"tools/deep.sql":     "-- tool: deep(n integer)\n-- returns: value\nselect (repeat('[', :n) || repeat(']', :n))::json\n",
 	}
 	return schema, defs
 }
@@ -64,6 +71,8 @@ func TestOddUsesOfTools(t *testing.T) {
 		"pauses itself":           {"await add(); await self('pause'); await add(); await sleep('1h')", "PAUSED", ""},
 		"tells itself":            {"await self('message'); await add(); exit(await message())", "DONE", "succeeded"},
 		"tells itself beside one": {"const [m] = await Promise.all([message(), self('message'), add()]); exit(m)", "DONE", "succeeded"},
+		"keeps its role":          {"for (let i = 0; i < 8; i++) { await stay(); await pick(); await add() } exit(1)", "DONE", "succeeded"},
+		"discards with its role":  {"await first(pick(), pick()); pick(); await add(); exit(1)", "DONE", "succeeded"},
 		"deep":                    {"const d = await deep(1500); exit(Array.isArray(d))", "DONE", "succeeded"},
 		"too deep":                {"try { await deep(10001) } catch (e) { exit(e.name) }", "DONE", "succeeded"},
 	}

@@ -173,7 +173,7 @@ func queueCalls(b *pgx.Batch, conn *pgxpool.Conn, ops []*toolOp, timeout time.Du
 			return err
 		})
 	}
-	b.Queue("select set_config('role', 'none', false), set_config('statement_timeout', '0', true), set_config('plan_cache_mode', 'force_generic_plan', true), pg_advisory_unlock_all()")
+	b.Queue("select set_config('role', null, false), set_config('statement_timeout', '0', true), set_config('plan_cache_mode', 'force_generic_plan', true), pg_advisory_unlock_all()")
 }
 
 // rollback ends a transaction that failed. A connection on which that is not possible is thrown away by the pool.
