@@ -92,7 +92,7 @@ func TestOddUsesOfTools(t *testing.T) {
 			}
 			for _, id := range list {
 				job := k.ended(id)
-				if job.Status != c.status || c.outcome != "" && string(job.Outcome) != c.outcome {
+				if job.Status != c.status || c.outcome != "" && job.Outcome != c.outcome {
 					k.dump(id)
 					t.Errorf("the job is %s %s (%s), want %s %s", job.Status, job.Outcome, job.BlockedWhy, c.status, c.outcome)
 				}
