@@ -133,11 +133,15 @@ type SQLCall struct {
 // SQLRun is one call of an SQL tool, ready to run.
 type SQLRun struct {
 	SQLCall
+	// Name is the tool's.
+	Name string
 	// Values are the arguments by parameter name; Builtins are job_id and prefix.
 	Values   map[string]json.RawMessage
 	Builtins map[string]string
 	// Timeout bounds the statement.
 	Timeout time.Duration
+	// Most is how many bytes of rows are kept; 0: all.
+	Most int
 	// Chain links the call with the one after it; nil: it stands alone.
 	Chain *Chain
 	// Begun is this call itself, when it was performed with the commit of the one before.

@@ -235,7 +235,7 @@ func (w *Worker) assemble(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID,
 		Worker: id, Jobs: st, Library: library{st}, SQL: st, Objects: st, Waits: waits{st, s}, Machine: w.app.machine,
 		Providers: w.cfg.Providers, Turns: st, GoTools: w.cfg.Tools, Client: &http.Client{Transport: transport()}, Environ: w.cfg.Environ,
 		Logger: w.cfg.Logger, Now: w.app.now, Random: random, Near: func(at time.Time) { s.keeper.Near(at) },
-		Unavailable: store.Unavailable, Concurrent: store.Concurrent, ToolSlots: max(2, w.cfg.Conns-6), Limits: w.cfg.Limits,
+		Unavailable: store.Unavailable, Concurrent: store.Concurrent, ToolSlots: store.ToolPlaces(w.cfg.Conns), Limits: w.cfg.Limits,
 	}
 	var work engine.Chores = &chores{Store: st, logger: w.cfg.Logger, sweep: temporal.FirstSweep()}
 	if w.points != nil {

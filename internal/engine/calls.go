@@ -139,8 +139,7 @@ func (d *drive) settle(p jobs.Pending, value json.RawMessage, f *jobs.Fault) err
 // settled makes the event of a call's end; a result over the limit becomes an error that says so.
 func (d *drive) settled(p jobs.Pending, value json.RawMessage, f *jobs.Fault) jobs.CallSettled {
 	if limit := d.Limits.WithDefaults().ResultBytes; f == nil && len(value) > limit {
-		value, f = nil, &jobs.Fault{Name: "ResultTooLarge", Code: "limit", Message: fmt.Sprintf(
-			"%s was done, but its result has %d bytes and the limit is %d: ask for less", p.Name, len(value), limit)}
+		value, f = nil, jobs.TooLarge(p.Name, len(value), limit)
 	}
 	if f == nil && value == nil {
 		value = json.RawMessage("null")
@@ -191,7 +190,7 @@ func (d *drive) runSQL(p jobs.Pending, tool agents.Tool, values map[string]json.
 
 func (r *run) sqlRun(tool agents.Tool, values map[string]json.RawMessage) agents.SQLRun {
 	return agents.SQLRun{
-		SQLCall: *tool.SQL, Values: values, Timeout: tool.Limit(),
+		SQLCall: *tool.SQL, Name: tool.Name, Values: values, Timeout: tool.Limit(), Most: r.Limits.WithDefaults().ResultBytes,
 		Builtins: map[string]string{"job_id": r.rec.Job.String(), "prefix": r.rec.Spec.Prefix},
 	}
 }

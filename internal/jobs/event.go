@@ -22,6 +22,12 @@ type Fault struct {
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
+// TooLarge is the fault of a call whose result code cannot be given, although it has happened.
+func TooLarge(call string, size, limit int) *Fault {
+	return &Fault{Name: "ResultTooLarge", Code: "limit", Message: fmt.Sprintf(
+		"%s was done, but its result has %d bytes and the limit is %d: ask for less", call, size, limit)}
+}
+
 // Error implements error.
 func (f *Fault) Error() string {
 	if f.Name == "" {

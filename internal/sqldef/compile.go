@@ -142,6 +142,10 @@ func (c *compiler) emit(tok token) error {
 		return c.emitParam(tok, text[1:])
 	case position:
 		return errorf(c.line(tok.start), "%s has no meaning here: name the parameter, as in :queue", text)
+	case word:
+		if wrong := lasting(text, c.text[c.last.start:c.last.end]); wrong != "" {
+			return errorf(c.line(tok.start), "%s", wrong)
+		}
 	case symbol:
 		c.track(text)
 	}

@@ -81,6 +81,8 @@ func TestCompileRefuses(t *testing.T) {
 		{"open dollar quotes", "select $a$ x $b$", 1, "dollar quote $a$ is never closed"},
 		{"NUL", "select 1\n\x00", 2, "NUL"},
 		{"broken UTF-8", "select '\xff'", 1, "UTF-8"},
+		{"locks of a session", "select 1,\n PG_try_advisory_lock(1)", 2, "use pg_try_advisory_xact_lock"},
+		{"new tables", "select *\nINTO temp t from u", 2, "SELECT INTO makes a table"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,7 +155,8 @@ func TestOnlyQueriesAreStatements(t *testing.T) {
 			t.Errorf("Compile(%q) was accepted", sql)
 		}
 	}
-	for _, sql := range []string{"select 1", "(select 1)", "With x as (select 1) select * from x", "INSERT into t values (1)", "values (1)", "select(1)", "/* why */ select 1"} {
+	for _, sql := range []string{"select 1", "(select 1)", "With x as (select 1) select * from x", "INSERT into t values (1)", "values (1)", "select(1)", "/* why */ select 1",
+		"select pg_advisory_xact_lock(1)", "merge into t using u on true when matched then do nothing", `select 1 as into, t.into, "into"`} {
 		if _, err := sqldef.Compile(sql, nil); err != nil {
 			t.Errorf("Compile(%q): %v", sql, err)
 		}

@@ -64,8 +64,8 @@ func (l *look) enter() string {
 		"set_config('statement_timeout', '%d', true), set_config('lock_timeout', '%d', true)", l.w.Timeout.Milliseconds(), l.w.Timeout.Milliseconds()/5)
 }
 
-// leaveTool resets them: null is the session's own.
-const leaveTool = "select set_config('role', null, true), set_config('plan_cache_mode', null, true), " +
+// leaveTool resets them: null is the session's own. The role is also that of a session which code has changed for longer.
+const leaveTool = "select set_config('role', null, false), set_config('plan_cache_mode', null, true), " +
 	"set_config('statement_timeout', null, true), set_config('lock_timeout', null, true)"
 
 // blame puts an error of the temporal's own code into the evaluation. What is not its fault is returned.

@@ -58,8 +58,8 @@ func New(pool *pgxpool.Pool, bell Bell, now func() time.Time) *Store {
 	waits := NewWaits(pool, now)
 	waits.Rang = bell.Rang
 	s := &Store{pool: pool, q: db.New(pool), bell: bell, Waits: waits}
-	s.alone = make(chan struct{}, 3)
-	s.chains = make(chan struct{}, max(1, pool.Config().MaxConns/8))
+	conns := int(pool.Config().MaxConns)
+	s.alone, s.chains = make(chan struct{}, alonePlaces(conns)), make(chan struct{}, chainPlaces(conns))
 	s.claims = &merger[*claimOp]{run: s.claimMany, most: 64}
 	s.commits = &merger[*commitOp]{run: s.commitMany, most: 64}
 	s.tools = &merger[*toolOp]{run: s.toolMany, most: 64}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -92,12 +91,7 @@ func (s *Store) recorded(ctx context.Context, do func(pgx.Tx) (json.RawMessage, 
 	if err != nil {
 		return err
 	}
-	err = concluded(ended, func() (bool, error) { return s.CommitIn(ctx, tx, commit) })
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code[:2] == "23" { // a deferred constraint: what was done was wrong, not the record of it
-		return s.fault(ctx, sqlFault(pg), settle)
-	}
-	return err
+	return concluded(ended, func() (bool, error) { return s.CommitIn(ctx, tx, commit) })
 }
 
 // runStatement returns the tool's value, or its failure as a fault; an error means that the transaction is
@@ -106,11 +100,14 @@ func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun, values []a
 	if err := enterTool(ctx, tx, call.Timeout); err != nil {
 		return nil, nil, err
 	}
-	value, err := query(ctx, tx, call.SQLCall, values)
+	value, fault, err := query(ctx, tx, call, values)
+	if err == nil {
+		err = deferred(ctx, tx)
+	}
 	var pg *pgconn.PgError
 	switch {
 	case err == nil:
-		return value, nil, wrap(leave(ctx, tx, "release savepoint tool"), "leave tool")
+		return value, fault, wrap(leave(ctx, tx, "release savepoint tool"), "leave tool")
 	case errors.As(err, &pg) && retryable(pg):
 		return nil, nil, wrap(err, "run tool")
 	case errors.As(err, &pg):
@@ -118,6 +115,12 @@ func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun, values []a
 	default:
 		return nil, nil, wrap(err, "run tool")
 	}
+}
+
+// deferred has the constraints checked that wait for COMMIT, as the role that would check them there: what they refuse is what the
+// statement has done, and not the record of it.
+func deferred(ctx context.Context, tx pgx.Tx) error {
+	return tx.Conn().PgConn().Exec(ctx, "reset role; set constraints all immediate").Close()
 }
 
 func enterTool(ctx context.Context, tx pgx.Tx, timeout time.Duration) error {
@@ -148,10 +151,10 @@ func bind(call agents.SQLRun) ([]any, error) {
 	return values, nil
 }
 
-// leave ends the savepoint, drops the tool's role and its timeout. It uses the simple protocol: in an aborted
+// leave ends the savepoint, drops the tool's role, its timeout and the session's locks. It uses the simple protocol: in an aborted
 // transaction nothing can be prepared.
 func leave(ctx context.Context, tx pgx.Tx, how string) error {
-	return tx.Conn().PgConn().Exec(ctx, how+"; reset role; set local statement_timeout = 0").Close()
+	return tx.Conn().PgConn().Exec(ctx, how+"; reset role; set local statement_timeout = 0; select pg_advisory_unlock_all()").Close()
 }
 
 // retryable reports failures that come from concurrency, not from the statement.
@@ -173,72 +176,4 @@ func sentence(pg *pgconn.PgError) string {
 		msg += ". Hint: " + pg.Hint
 	}
 	return msg
-}
-
-// query runs the statement. Postgres itself writes the JSON, so numbers stay exact.
-func query(ctx context.Context, tx pgx.Tx, call agents.SQLCall, values []any) (json.RawMessage, error) {
-	rows, err := tx.Query(ctx, asJSON(call), values...)
-	if err != nil {
-		return nil, err
-	}
-	return collect(call, rows)
-}
-
-func asJSON(call agents.SQLCall) string {
-	if call.Returns == agents.ReturnsNone {
-		return call.Text
-	}
-	return "with call as (" + call.Text + "\n) select row_to_json(call)::text from call"
-}
-
-// collect makes the tool's value out of its rows.
-func collect(call agents.SQLCall, rows pgx.Rows) (json.RawMessage, error) {
-	if call.Returns == agents.ReturnsNone {
-		rows.Close()
-		if err := rows.Err(); err != nil {
-			return nil, err
-		}
-		return json.Marshal(rows.CommandTag().RowsAffected())
-	}
-	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, err
-	}
-	return shape(call.Returns, texts)
-}
-
-// shape makes the tool's value out of its rows.
-func shape(returns string, rows []string) (json.RawMessage, error) {
-	switch {
-	case returns == "many" || returns == "":
-		out := []byte{'['}
-		for i, r := range rows {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = append(out, r...)
-		}
-		return append(out, ']'), nil
-	case len(rows) == 0:
-		return json.RawMessage("null"), nil
-	case returns == "one":
-		return json.RawMessage(rows[0]), nil
-	default:
-		return firstValue(rows[0])
-	}
-}
-
-// firstValue returns the first column of a row_to_json object, verbatim.
-func firstValue(row string) (json.RawMessage, error) {
-	dec := json.NewDecoder(strings.NewReader(row))
-	for range 2 { // the brace and the first key
-		if _, err := dec.Token(); err != nil {
-			return nil, fmt.Errorf("store: read tool value: %w", err)
-		}
-	}
-	var v json.RawMessage
-	if err := dec.Decode(&v); err != nil {
-		return nil, fmt.Errorf("store: read tool value: %w", err)
-	}
-	return v, nil
 }

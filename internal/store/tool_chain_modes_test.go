@@ -30,6 +30,7 @@ func TestCallsInARowInEveryMode(t *testing.T) {
 			cfg, err := pgxpool.ParseConfig(c.reach(t, k.url))
 			k.must(err)
 			cfg.ConnConfig.DefaultQueryExecMode, cfg.ConnConfig.StatementCacheCapacity = c.mode, 0
+			cfg.MaxConns = 8 // the least of which one is for calls that begin
 			pool, err := pgxpool.NewWithConfig(k.ctx, cfg)
 			k.must(err)
 			t.Cleanup(pool.Close)

@@ -125,7 +125,7 @@ func TestNothingBeginsWithoutACommit(t *testing.T) {
 func TestFewCallsBegin(t *testing.T) {
 	t.Parallel()
 	k, h := toolKit(t)
-	most := int(max(1, k.pool.Config().MaxConns/8))
+	most := int(k.pool.Config().MaxConns / 8)
 	var held []agents.Begun
 	for i := range most + 2 {
 		first, second := h.note(uuid.NewString()), h.note(uuid.NewString())

@@ -24,6 +24,7 @@ type toolOp struct {
 	values []any
 	settle Settle
 	value  json.RawMessage
+	fault  *jobs.Fault // it was done, and code cannot be given what it has returned
 	commit commitOp
 	ended  jobs.Ended // set while the commit is handed out
 }
@@ -36,8 +37,8 @@ func (op *toolOp) end(err error) {
 	}
 }
 
-// batchPatience bounds each statement of calls that share a transaction. One that needs longer, or waits for a lock,
-// is done alone.
+// batchPatience bounds each statement of calls that share a transaction, also of one that nobody has joined: those of other jobs come
+// while it is on its way, and wait. One that needs longer, or waits for a lock, is done alone.
 const batchPatience = 500 * time.Millisecond
 
 // toolMany performs the calls of different jobs in one transaction. The order of jobs is that of their ids: two batches
@@ -53,11 +54,7 @@ func (s *Store) toolMany(ctx context.Context, items []*merged[*toolOp]) {
 		}
 		ops, sent = append(ops, it.op), append(sent, it)
 	}
-	patience := ops[0].call.Timeout
-	if len(ops) > 1 {
-		patience = batchPatience
-	}
-	err := s.runQuick(ctx, ops, patience)
+	err := s.runQuick(ctx, ops, min(ops[0].call.Timeout, batchPatience))
 	for _, it := range sent {
 		it.done(apart(err, 2)) // alone it is tried the other ways too
 	}
@@ -70,7 +67,7 @@ func (op *toolOp) job() string { return op.call.Builtins["job_id"] }
 func (s *Store) runQuick(ctx context.Context, ops []*toolOp, timeout time.Duration) error {
 	b, _ := ops[0].call.Begun.(*begun)
 	if conn := b.take(); conn != nil {
-		ops[0].value = b.op.value
+		ops[0].value, ops[0].fault = b.op.value, b.op.fault
 		return s.conclude(ctx, conn, ops, func() error { return nil })
 	}
 	conn, err := s.pool.Acquire(ctx)
@@ -119,11 +116,13 @@ func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*tool
 	}
 	show, done := s.queueViews(b, commits), false
 	b.Queue("commit").Exec(func(pgconn.CommandTag) error { done = true; return nil })
-	next = s.queueNext(b, conn, ops[0])
-	if err = send(ctx, conn, b); err != nil {
-		next.forget()
-		next = nil
-	}
+	following := s.queueNext(b, conn, ops[0])
+	defer func() {
+		if next == nil { // whatever has happened, a panic of the driver included
+			following.forget()
+		}
+	}()
+	err = send(ctx, conn, b)
 	if err != nil && !done {
 		return nil, outcome(err, commits[0].commit.Job)
 	}
@@ -131,8 +130,8 @@ func (s *Store) commitQuick(ctx context.Context, conn *pgxpool.Conn, ops []*tool
 	for _, c := range commits {
 		s.ring(c.commit)
 	}
-	if next != nil {
-		ops[0].call.Chain.Begun = next
+	if err == nil && following != nil {
+		next, ops[0].call.Chain.Begun = following, following
 	}
 	return next, nil
 }
@@ -142,7 +141,7 @@ func settleAll(ops []*toolOp) error {
 	errs := make([]error, len(ops))
 	settle := func(i int) {
 		op := ops[i]
-		op.commit.commit, op.ended, errs[i] = op.settle(op.value, nil)
+		op.commit.commit, op.ended, errs[i] = op.settle(op.value, op.fault)
 	}
 	var others sync.WaitGroup
 	for i := range ops[1:] {
@@ -160,7 +159,8 @@ func performQuick(ctx context.Context, conn *pgxpool.Conn, ops []*toolOp, timeou
 	return send(ctx, conn, b)
 }
 
-// queueCalls begins a transaction and runs the statements as the tools' role.
+// queueCalls begins a transaction and runs the statements as the tools' role. Then that role ends for the session, and with it every
+// lock of the session: a function that was called may have taken them for longer than the transaction.
 func queueCalls(b *pgx.Batch, conn *pgxpool.Conn, ops []*toolOp, timeout time.Duration) {
 	quick, began := quickOn(conn.Conn()), time.Now() //nolint:forbidigo // how long the server takes is nobody's clock
 	b.Queue("begin")
@@ -168,12 +168,12 @@ func queueCalls(b *pgx.Batch, conn *pgxpool.Conn, ops []*toolOp, timeout time.Du
 	for _, op := range ops {
 		sql := asJSON(op.call.SQLCall)
 		b.Queue(sql, op.values...).Query(func(rows pgx.Rows) (err error) {
-			op.value, err = collect(op.call.SQLCall, rows)
+			op.value, op.fault, err = collect(op.call, rows)
 			quick.note(sql, time.Since(began)) //nolint:forbidigo // the same
 			return err
 		})
 	}
-	b.Queue("select set_config('role', 'none', true), set_config('statement_timeout', '0', true), set_config('plan_cache_mode', 'force_generic_plan', true)")
+	b.Queue("select set_config('role', null, false), set_config('statement_timeout', '0', true), set_config('plan_cache_mode', 'force_generic_plan', true), pg_advisory_unlock_all()")
 }
 
 // rollback ends a transaction that failed. A connection on which that is not possible is thrown away by the pool.
