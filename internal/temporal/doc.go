@@ -102,7 +102,8 @@
 // A long transaction of any application delays the due date of checks, never marks. Writes that fire no
 // statement trigger (logical replication, ATTACH PARTITION with rows, ALTER COLUMN … USING, a table whose
 // watch was dropped) leave no mark; a failing mark becomes a warning and a count, and never harms the write
-// (TestOurOwnLocksDoNotHoldWriters). For these there is a slow sweep, which counts what it finds ([Sweep]). A
+// (TestOurOwnLocksDoNotHoldWriters). For these there is a slow sweep, which counts what it finds ([Sweep]); and a watch that is
+// mended marks for all who wait for the table (TestMendingAWatchWakesWhoWaited). A
 // condition that becomes true without a write must declare a recheck. SQL that fails, blocks or is slow parks its
 // group with the error, and it alone (TestBrokenTemporalParksOnlyItself, TestParkedGroupIsNotRunByMarks).
 //
