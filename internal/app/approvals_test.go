@@ -133,7 +133,7 @@ func TestDecisionsAreChecked(t *testing.T) {
 	_, args := k.asked(`await approval({title: 'Pay?', args: {amount: 1}, schema: {
 		type: 'object', required: ['amount'], additionalProperties: false, properties: {
 			amount: {type: 'number', minimum: 1, maximum: 100}, who: {enum: ['ada', 'bob']}, tags: {type: 'array', maxItems: 2, items: {type: 'string', minLength: 2}},
-			when: {type: ['string', 'null']}, n: {type: 'integer'}, x: {const: 5}}}})`)
+			when: {type: ['string', 'null']}, n: {type: 'integer'}, x: {const: 5}, where: {enum: [{city: 'Rome', zip: 1}, [1, 2]]}}}})`)
 	ok := text("approve")
 	for _, tc := range []struct {
 		q        app.Approval
@@ -157,6 +157,8 @@ func TestDecisionsAreChecked(t *testing.T) {
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":101}`)}, "ada", "args.amount", "must be at most 100"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"to":"eve"}`)}, "ada", "args.to", "is not allowed"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"who":"eve"}`)}, "ada", "args.who", `must be one of ["ada", "bob"]`},
+		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"where":{"city":"Rome"}}`)}, "ada", "args.where", `must be one of [{"zip": 1, "city": "Rome"}, [1, 2]]`},
+		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"where":[2]}`)}, "ada", "args.where", "must be one of"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"tags":["ab","c"]}`)}, "ada", "args.tags[1]", "at least 2 characters"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"tags":["ab","cd","ef"]}`)}, "ada", "args.tags", "at most 2 items"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"when":1}`)}, "ada", "args.when", "string or null, got number"},
@@ -170,7 +172,7 @@ func TestDecisionsAreChecked(t *testing.T) {
 			t.Errorf("%v: fields %+v, want %s", err, refused.Fields, tc.field)
 		}
 	}
-	_, err := k.Decide(t.Context(), args.ID, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"who":"bob","tags":[],"when":null,"n":1.0,"x":5}`)}, "ada")
+	_, err := k.Decide(t.Context(), args.ID, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"who":"bob","tags":[],"when":null,"n":1.0,"x":5,"where":{"zip":1,"city":"Rome"}}`)}, "ada")
 	k.must(err)
 	_, err = k.Decide(t.Context(), uuid.New(), app.Decision{Option: ok}, "ada")
 	k.refused(err, app.KindNotFound, "no such approval")
