@@ -9,7 +9,8 @@
 // # Values
 //
 // A waiter of an SQL temporal gets the complement's row as an object of its columns, written as Postgres'
-// to_json writes them; a complement must return columns and at most one row. A waiter of an event gets the
+// to_json writes them; a complement must return columns and at most one row, of at most 262,144 bytes as JSON, or
+// nothing is claimed. A waiter of an event gets the
 // fact's payload; of a job {id, outcome, result, error}; of an approval the answer; a sleep, an until: null.
 //
 // # Sets
