@@ -134,6 +134,7 @@ func TestDecisionsAreChecked(t *testing.T) {
 		type: 'object', required: ['amount'], additionalProperties: false, properties: {
 			amount: {type: 'number', minimum: 1, maximum: 100}, who: {enum: ['ada', 'bob']}, tags: {type: 'array', maxItems: 2, items: {type: 'string', minLength: 2}},
 			when: {type: ['string', 'null']}, n: {type: 'integer'}, x: {const: 5}, where: {enum: [{city: 'Rome', zip: 1}, [1, 2]]}}}})`)
+	_, free := k.asked(`await approval({title: 'Pay?', args: 1})`)
 	ok := text("approve")
 	for _, tc := range []struct {
 		q        app.Approval
@@ -148,6 +149,7 @@ func TestDecisionsAreChecked(t *testing.T) {
 		{options, app.Decision{Option: text("a"), Args: json.RawMessage(`1`)}, "ada", "args", "no arguments were proposed"},
 		{options, app.Decision{Option: text("a")}, "", "by", "must say who decides"},
 		{options, app.Decision{Option: text("a"), Comment: text("a\x00b")}, "ada", "", "cannot be stored"},
+		{free, app.Decision{Option: ok, Args: json.RawMessage(`"` + strings.Repeat("x", 262100) + `"`)}, "ada", "args", "are too large: the answer has 262"},
 		{words, app.Decision{}, "ada", "text", "is missing"},
 		{words, app.Decision{Option: text("a")}, "ada", "option", "must be one of none"},
 		{words, app.Decision{Text: text("")}, "ada", "text", "1 to 20,000 characters"},
@@ -268,6 +270,12 @@ func TestLinksAnswerOnce(t *testing.T) {
 	if got := withoutTime(string(k.ended(job.ID).Result)); got != `{"option":"approve","by":"ada (link)"}` {
 		t.Errorf("result = %s", got)
 	}
+	_, open := k.asked(`await approval({title: 'Pay?'})`)
+	short, err := other.ApprovalLink(t.Context(), open.ID, time.Second)
+	k.must(err)
+	k.await("the link is over", "select clock_timestamp() >= $1", short.ExpiresAt)
+	_, err = other.DecideByLink(t.Context(), short.Token, app.Decision{Option: text("approve")})
+	k.refused(err, app.KindGone, "this link expired at")
 	_, err = other.DecideByLink(t.Context(), link.Token, app.Decision{Option: text("reject")})
 	k.refused(err, app.KindGone, "was answered by ada (link)")
 	_, err = other.ApprovalLink(t.Context(), q.ID, 0)
