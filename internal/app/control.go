@@ -75,7 +75,22 @@ func (a *App) tell(ctx context.Context, id uuid.UUID, kind string, payload json.
 	if err := allowed(status, outcome); err != nil {
 		return err
 	}
-	return fail(a.store.Put(ctx, id, kind, payload), jobName(id))
+	return fail(a.put(ctx, id, kind, payload), jobName(id))
+}
+
+// put leaves mail. A job that nobody has is run by a worker of this process, if there is one with room.
+func (a *App) put(ctx context.Context, id uuid.UUID, kind string, payload json.RawMessage) error {
+	s := a.here.taker(1)
+	if s == nil {
+		_, _, err := a.store.Put(ctx, id, kind, payload, uuid.Nil)
+		return err
+	}
+	defer s.engine.Unreserve(1)
+	rec, given, err := a.store.Put(ctx, id, kind, payload, s.id)
+	if given && !s.begins(rec) { // it has just been told to leave
+		_ = a.store.HandOver(context.WithoutCancel(ctx), rec.Hold) // or it is taken over
+	}
+	return err
 }
 
 // Emit tells the jobs at prefix and below that something happened. A keyed event is first-write-wins:

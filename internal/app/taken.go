@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"statek/internal/engine"
+	"statek/internal/jobs"
 	"statek/internal/store"
 )
 
-// taken are the jobs that a worker took in the transaction that woke or submitted them, and runs without a doorbell.
+// taken are the jobs that a worker took in the transaction that woke or submitted them, or left mail for them, and runs without a doorbell.
 type taken struct {
 	mu   sync.Mutex
 	work context.Context //nolint:containedctx // that of the runs: it outlives whoever starts one
@@ -84,6 +85,13 @@ func (s *stay) taking(list []store.Taken) (told func(got bool)) {
 	}
 }
 
+// begins runs a job that is this worker's and loaded; false: it is too late.
+func (s *stay) begins(rec jobs.Record) bool {
+	head := s.engine.Head(rec)
+	head.Tell(true)
+	return s.runs(func(work context.Context) { head.Run(work, false) })
+}
+
 // runs begins a run that needs no doorbell; false: it is too late.
 func (s *stay) runs(f func(work context.Context)) bool {
 	return s.taken.run(func(ctx context.Context) { s.while(ctx, f) })
@@ -92,7 +100,7 @@ func (s *stay) runs(f func(work context.Context)) bool {
 // fewHere is how many jobs of one submission are for a worker of the same process; more are for all workers.
 const fewHere = 4
 
-// here are the workers of this process, which may run what is submitted here.
+// here are the workers of this process, which may run what is submitted or told here.
 type here struct {
 	mu    sync.Mutex
 	stays []*stay

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/uuid"
@@ -79,5 +80,40 @@ func TestSubmittedWhereItRuns(t *testing.T) {
 	}
 	stop()
 	k.submit("a", nil)
+	k.is("select exists (select from river.river_job where state = 'available')")
+}
+
+// TestToldWhereItRuns: a worker runs a job that its own process sends a message, cancels or resumes without a doorbell; one that is
+// leaving takes nothing more.
+func TestToldWhereItRuns(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{
+		"agents/a.md": simpleAgent, "agents/a.warmup.js": "const m = await message()\nexit(await add(m))", "tools/add.sql": "-- tool: add(n int)\n-- returns: value\nselect :n + 1\n",
+	})
+	stop := k.work()
+	asleep := func() uuid.UUID {
+		id := k.submit("a", nil).ID
+		k.is("select status = 'SUSPENDED' and owner is null from statek.job_state where job_id = $1", id)
+		return id
+	}
+	message, cancelled := asleep(), asleep() // and the worker is up
+	before := k.one("select count(*) from river.river_job")
+	k.must(k.SendMessage(t.Context(), message, json.RawMessage("6"), ""))
+	if job := k.ended(message); string(job.Result) != "7" {
+		t.Errorf("result %s, error %s; want 7", job.Result, job.Error)
+	}
+	k.must(k.Cancel(t.Context(), cancelled, "enough"))
+	k.until(cancelled, "DONE")
+	k.is("select owner is null from statek.job_state where job_id = $1", cancelled)
+	k.must(k.Resume(t.Context(), cancelled, "not quite"))
+	k.is("select status = 'SUSPENDED' and owner is null from statek.job_state where job_id = $1", cancelled)
+	if n := k.one("select count(*) from river.river_job"); n != before {
+		t.Errorf("%d doorbells, want 0", n-before)
+	}
+	if n := k.one("select count(*) from statek.waits where job_id = '" + message.String() + "'"); n != 0 {
+		t.Errorf("%d waits are left of the job that has ended", n)
+	}
+	stop()
+	k.must(k.SendMessage(t.Context(), cancelled, json.RawMessage("6"), ""))
 	k.is("select exists (select from river.river_job where state = 'available')")
 }

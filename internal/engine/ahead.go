@@ -9,7 +9,7 @@ import (
 	"statek/internal/jsvm"
 )
 
-// Head is the beginning of a run whose job is only being submitted, or woken. While the database writes that, the first
+// Head is the beginning of a run whose job needs no claim, and perhaps is only being submitted, or woken. While the database writes that, the first
 // cell computes, up to where it asks for something or ends, or the open one up to where it has waited. Until it is told
 // that the job is this worker's, the run is in no table, writes nothing and performs no call; if that never happens, nobody
 // finds out that it has been.
@@ -85,9 +85,7 @@ func (r *run) spare() {
 
 func (h *Head) start(ctx context.Context, idle func(), placed bool) {
 	e, rec := h.run.Engine, h.run.rec
-	if rec.State.Cell != nil { // it was woken: a run that has let it go may still be in the table
-		e.awaitGone(ctx, rec.Job, rec.Epoch)
-	}
+	e.awaitGone(ctx, rec.Job, rec.Epoch)
 	e.expect(rec)
 	defer e.forget(rec)
 	begin := func(_ context.Context, expel func()) *run { return e.begin(h.run, expel) }

@@ -257,7 +257,7 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault,
 		}
 		if end != nil {
 			d.job, d.buffer.Entries = end.job, append(d.buffer.Entries, end.entries...)
-			d.buffer.Variables = append(d.buffer.Variables, end.variables...)
+			d.buffer.Variables, d.buffer.Withdraw = append(d.buffer.Variables, end.variables...), end.withdraw // mayRide: none else
 		}
 		c := d.takeLocked()
 		c.Trailing, c.Release = d.trails(c), end != nil
@@ -266,6 +266,9 @@ func (d *drive) commitWith(p jobs.Pending, value json.RawMessage, f *jobs.Fault,
 			case d.committed(err) != nil:
 				d.job, d.buffer.Entries, d.buffer.Variables = job, d.buffer.Entries[:entries], d.buffer.Variables[:variables]
 				d.log, d.ready = d.log[:log], d.ready[:ready]
+				if end != nil {
+					d.buffer.Withdraw = nil
+				}
 			case end != nil:
 				d.rideEnded(end, released)
 			case chain.Begun != nil:

@@ -15,16 +15,18 @@ func TestLeavesWaits(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		log  []jobs.Entry
-		want bool
+		want leavings
 	}{
-		{"no wait", []jobs.Entry{issued(1, "lookUp", jobs.Tool)}, false},
-		{"settled", []jobs.Entry{issued(1, "pickTask", jobs.Wait), settled(1)}, false},
-		{"open", []jobs.Entry{issued(1, "pickTask", jobs.Wait), issued(2, "sleep", jobs.Wait), settled(2)}, true},
-		{"message", []jobs.Entry{issued(1, "message", jobs.Wait), settled(1)}, true},
-		{"set", []jobs.Entry{issued(1, "pickTask", jobs.Wait), {Event: jobs.WaitsJoined{Calls: []int{1}}}, settled(1)}, true},
+		{"no wait", []jobs.Entry{issued(1, "lookUp", jobs.Tool)}, noWaits},
+		{"settled", []jobs.Entry{issued(1, "pickTask", jobs.Wait), settled(1)}, noWaits},
+		{"open", []jobs.Entry{issued(1, "pickTask", jobs.Wait), issued(2, "sleep", jobs.Wait), settled(2)}, sharedWaits},
+		{"message", []jobs.Entry{issued(1, "message", jobs.Wait), settled(1)}, ownWaits},
+		{"open message", []jobs.Entry{issued(1, "message", jobs.Wait)}, sharedWaits},
+		{"message and open", []jobs.Entry{issued(1, "message", jobs.Wait), settled(1), issued(2, "sleep", jobs.Wait)}, sharedWaits},
+		{"set", []jobs.Entry{issued(1, "pickTask", jobs.Wait), {Event: jobs.WaitsJoined{Calls: []int{1}}}, settled(1)}, sharedWaits},
 	} {
 		if got := leavesWaits(c.log); got != c.want {
-			t.Errorf("%s: %t, want %t", c.name, got, c.want)
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"statek/internal/agents"
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
+	"statek/internal/temporal"
 )
 
 // A job's last call and its end are one commit, when the code is quick: it is given the result before that is written, and if the job
@@ -67,6 +68,7 @@ type tail struct {
 	job       jobs.Job
 	entries   []jobs.Entry
 	variables []jobs.Workspace
+	withdraw  []temporal.Withdrawal
 }
 
 // finished asks the code for the changes of the cell that it has ended; nil when there is more to do.
@@ -105,7 +107,7 @@ func (d *drive) hear(p *promise) (end *tail, next *agents.SQLRun) {
 func (d *drive) mayRide() bool {
 	b := d.buffer
 	return !d.over && !d.reads && !d.kept && len(d.discards)+len(b.Waits)+len(b.Sets)+len(b.Withdraw) == 0 && d.stopping.Err() == nil &&
-		d.job.Cell != nil && len(d.job.Cell.Open) == 0 && d.job.MustHalt == "" && d.job.Status != jobs.Paused && !leavesWaits(d.log) &&
+		d.job.Cell != nil && len(d.job.Cell.Open) == 0 && d.job.MustHalt == "" && d.job.Status != jobs.Paused && leavesWaits(d.log) != sharedWaits &&
 		d.riding.try()
 }
 
@@ -120,6 +122,9 @@ func (d *drive) tail(f *finish) *tail {
 	}
 	if !d.extend(t, d.cellEnded(f.step, f.changes.Notes)) {
 		return nil
+	}
+	if leavesWaits(d.log) != noWaits {
+		t.withdraw = []temporal.Withdrawal{{Cell: d.number}}
 	}
 	_, effects, err := jobs.Step(t.job, jobs.Claimed{}, d.Now())
 	if err != nil || len(effects) == 0 {

@@ -231,18 +231,25 @@ func (r *run) follow(e jobs.Entry, cell int) {
 	}
 	if cell > 0 && r.job.Cell == nil {
 		r.leaveBehind(cell)
-		if leavesWaits(r.log) {
+		if leavesWaits(r.log) != noWaits {
 			r.buffer.Withdraw = append(r.buffer.Withdraw, temporal.Withdrawal{Cell: cell})
 		}
 		r.log, r.ready, r.untried = nil, nil, nil
 	}
 }
 
-// leavesWaits reports whether a cell that has ended may leave waits behind: one that nothing has ended, one of a message,
-// which outlives its resolution, or what is left of a set. All others went with the mail that settled them, and a commit
+// leavings are the waits that a cell which has ended may leave behind. All others went with the mail that settled them, and a commit
 // that takes none back can be shared.
-func leavesWaits(log []jobs.Entry) bool {
-	open := map[int]bool{}
+type leavings int
+
+const (
+	noWaits     leavings = iota
+	ownWaits             // of messages, which outlive their resolution; nobody else looks at them
+	sharedWaits          // that nothing has ended, or that are left of a set: others may hold locks on what they share
+)
+
+func leavesWaits(log []jobs.Entry) leavings {
+	open, left := map[int]bool{}, noWaits
 	for _, e := range log {
 		switch ev := e.Event.(type) {
 		case jobs.CallIssued:
@@ -250,15 +257,18 @@ func leavesWaits(log []jobs.Entry) bool {
 				open[ev.Call] = true
 			}
 			if ev.Class == jobs.Wait && ev.Name == string(temporal.Message) {
-				return true
+				left = ownWaits
 			}
 		case jobs.CallSettled:
 			delete(open, ev.Call)
 		case jobs.WaitsJoined:
-			return true
+			return sharedWaits
 		}
 	}
-	return len(open) > 0
+	if len(open) > 0 {
+		return sharedWaits
+	}
+	return left
 }
 
 // withdraw takes back waits that have lost their set; those of the buffer are simply not registered.

@@ -117,7 +117,7 @@ func (p *process) taking(list []jobs.Record) (told func(got bool)) {
 	heads := make([]*engine.Head, len(list))
 	for i, rec := range list {
 		heads[i] = p.engine.Head(rec)
-		p.begin(rec.Job, heads[i])
+		p.begin(rec.Job, heads[i], true)
 	}
 	return func(got bool) {
 		for _, head := range heads {
@@ -126,14 +126,14 @@ func (p *process) taking(list []jobs.Record) (told func(got bool)) {
 	}
 }
 
-// begin runs the beginning of a job's run, as one that needs no doorbell.
-func (p *process) begin(job jobs.ID, head *engine.Head) {
+// begin runs the beginning of a job's run, as one that needs no doorbell. compute: its job is not given yet.
+func (p *process) begin(job jobs.ID, head *engine.Head, compute bool) {
 	begun := &answering{job: job, claimed: true}
 	p.mu.Lock()
 	p.rings = append(p.rings, begun)
 	p.mu.Unlock()
 	p.group.Go(func() {
-		head.Run(p.ctx, true)
+		head.Run(p.ctx, compute)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.rings = remove(p.rings, begun)

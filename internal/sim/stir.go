@@ -212,8 +212,7 @@ func (w *world) intrude() {
 		return
 	}
 	if !plan.submitted {
-		// In every other world processes submit for themselves.
-		if p := w.slots[plan.n%len(w.slots)]; w.seed%2 == 0 && !p.paused && !p.told && !p.dead && !p.over {
+		if p := w.here(plan.n); p != nil {
 			p.submit(id)
 			return
 		}
@@ -237,18 +236,35 @@ func (w *world) intrude() {
 			return err
 		})
 	case 7:
-		w.put(id, "pause")
+		w.mail(id, "pause")
 	case 8:
-		w.put(id, "resume")
+		w.mail(id, "resume")
 	case 9:
 		if w.rng.IntN(4) == 0 {
-			w.put(id, "cancel")
+			w.mail(id, "cancel")
 			return
 		}
-		w.put(id, "interrupt")
+		w.mail(id, "interrupt")
 	default:
-		w.put(id, "message")
+		w.mail(id, "message")
 	}
+}
+
+// here is a process for what is submitted and told where it runs: in every other world.
+func (w *world) here(n int) *process {
+	if p := w.slots[n%len(w.slots)]; w.seed%2 == 0 && !p.paused && !p.told && !p.dead && !p.over {
+		return p
+	}
+	return nil
+}
+
+// mail is left by a process, which may take the job, or by others.
+func (w *world) mail(id jobs.ID, kind string) {
+	if p := w.here(w.plans[id].n + len(w.said[id])); p != nil {
+		p.put(id, kind)
+		return
+	}
+	w.put(id, kind)
 }
 
 func (w *world) submit(id jobs.ID) {

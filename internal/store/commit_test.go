@@ -234,7 +234,7 @@ func TestLostConnectionsAreUnavailability(t *testing.T) {
 		"mail":      func(ctx context.Context) error { _, err := far.Mail(ctx, job); return err },
 		"workspace": func(ctx context.Context) error { _, err := far.Variables(ctx, job, nil); return err },
 		"claim":     func(ctx context.Context) error { _, _, err := far.Claim(ctx, job, uuid.New(), false); return err },
-		"put":       func(ctx context.Context) error { return far.Put(ctx, job, "message", json.RawMessage("1")) },
+		"put":       func(ctx context.Context) error { return put(ctx, far, job, "1") },
 	}
 	for name, read := range reads {
 		for _, how := range []string{"cut in the middle", "cut before"} {

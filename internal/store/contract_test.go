@@ -88,7 +88,8 @@ func (w *contractWorld) Submit(ctx context.Context, job jobs.ID, ev jobs.Submitt
 }
 
 func (w *contractWorld) Put(ctx context.Context, job jobs.ID, kind string, payload json.RawMessage) error {
-	return w.store.Put(ctx, job, kind, payload)
+	_, _, err := w.store.Put(ctx, job, kind, payload, uuid.Nil)
+	return err
 }
 
 func (w *contractWorld) Emit(ctx context.Context, prefix, name string, key *string, payload json.RawMessage) error {

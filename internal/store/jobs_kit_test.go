@@ -232,7 +232,13 @@ func (k *jobsKit) everythingIn(q querier, job jobs.ID) []string {
 // mail leaves a message in its own transaction, with a ring.
 func (k *jobsKit) mail(job jobs.ID, payload string) {
 	k.Helper()
-	k.must(k.store.Put(k.ctx, job, "message", json.RawMessage(payload)))
+	k.must(put(k.ctx, k.store, job, payload))
+}
+
+// put leaves a message for whoever has the job, or will.
+func put(ctx context.Context, s *store.Store, job jobs.ID, payload string) error {
+	_, _, err := s.Put(ctx, job, "message", json.RawMessage(payload), uuid.Nil)
+	return err
 }
 
 // payloads reads the mailbox.

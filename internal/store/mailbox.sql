@@ -4,9 +4,5 @@ from unnest(sqlc.arg(jobs)::uuid[]) as u(id)
 cross join lateral (select * from statek.mailbox x where x.job_id = u.id offset 0) m
 order by m.job_id, m.id;
 
--- name: MailboxPut :exec
-insert into statek.mailbox (job_id, kind, payload)
-values ($1, $2, sqlc.arg(payload)::text::json);
-
 -- name: Ring :exec
 select statek.ring(sqlc.arg(jobs)::uuid[], sqlc.arg(notify)::boolean);

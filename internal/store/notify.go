@@ -23,7 +23,8 @@ const (
 
 // Notifier is the Bell of a process: it collects what was committed and sends one notification for all of
 // it every few milliseconds, on a connection outside the commits. A NOTIFY inside a commit would make every
-// commit of the cluster wait for one lock.
+// commit of the cluster wait for one lock. Rings and jobs that rest are what somebody waits for, and are sent at once; other
+// changes wait for their company, as long as two notifications are apart at least.
 type Notifier struct {
 	pool    *pgxpool.Pool
 	pause   time.Duration
@@ -71,19 +72,36 @@ func (n *Notifier) Run(ctx context.Context) error {
 			return nil
 		case <-pause.C:
 		}
-		ring, ids := false, map[jobs.ID]bool{}
-		select {
-		case <-ctx.Done():
+		ring, ids := n.gather(ctx)
+		if ctx.Err() != nil {
 			return nil
-		case <-n.rang:
-			ring = true
-		case id := <-n.changed:
-			ids[id.job] = ids[id.job] || id.rests
 		}
-		ring = n.drain(ids) || ring
 		n.send(ctx, ring, ids)
 		pause.Reset(n.pause)
 	}
+}
+
+// gather waits for something to send, and takes what else is there by then.
+func (n *Notifier) gather(ctx context.Context) (ring bool, ids map[jobs.ID]bool) {
+	ids = map[jobs.ID]bool{}
+	var company <-chan time.Time
+	for urgent := false; !urgent; {
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-company:
+			urgent = true
+		case <-n.rang:
+			ring, urgent = true, true
+		case c := <-n.changed:
+			ids[c.job] = ids[c.job] || c.rests
+			urgent = c.rests
+		}
+		if company == nil {
+			company = time.After(n.pause)
+		}
+	}
+	return n.drain(ids) || ring, ids
 }
 
 // drain takes what else is waiting.
@@ -92,8 +110,8 @@ func (n *Notifier) drain(ids map[jobs.ID]bool) (ring bool) {
 		select {
 		case <-n.rang:
 			ring = true
-		case id := <-n.changed:
-			ids[id.job] = ids[id.job] || id.rests
+		case c := <-n.changed:
+			ids[c.job] = ids[c.job] || c.rests
 		default:
 			return ring
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"statek/internal/jobs"
 	"statek/internal/store/db"
@@ -162,31 +161,6 @@ func (s *Store) Status(ctx context.Context, id jobs.ID) (status jobs.Status, out
 		outcome = jobs.Outcome(*row.Outcome)
 	}
 	return jobs.Status(row.Status), outcome, row.Seq, nil
-}
-
-// Put leaves mail for a job and rings it.
-func (s *Store) Put(ctx context.Context, id jobs.ID, kind string, payload json.RawMessage) error {
-	tx, err := s.pool.Begin(ctx)
-	if err != nil {
-		return wrap(err, "put mail for job %s", id)
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	q := db.New(tx)
-	if err := q.MailboxPut(ctx, db.MailboxPutParams{JobID: id, Kind: kind, Payload: string(payload)}); err != nil {
-		var pg *pgconn.PgError
-		if errors.As(err, &pg) && pg.Code == "23503" { // retention has just removed it
-			err = ErrNotFound
-		}
-		return wrap(err, "put mail for job %s", id)
-	}
-	if err := q.Ring(ctx, db.RingParams{Jobs: []jobs.ID{id}}); err != nil {
-		return wrap(err, "ring job %s", id)
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return wrap(err, "put mail for job %s", id)
-	}
-	s.bell.Rang()
-	return nil
 }
 
 // WorkersAlive counts workers that have beaten lately.

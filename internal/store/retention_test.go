@@ -203,11 +203,11 @@ func TestRemovalWaitsForNobody(t *testing.T) {
 	if p, err := k.store.Prune(k.ctx); err != nil || p != (store.Pruned{}) {
 		t.Errorf("beside another worker: %+v, %v; want nothing done", p, err)
 	}
-	put := make(chan error, 1)
-	go func() { put <- k.store.Put(k.ctx, last, "message", json.RawMessage(`"hi"`)) }()
+	told := make(chan error, 1)
+	go func() { told <- put(k.ctx, k.store, last, `"hi"`) }()
 	k.blocked(1)
 	k.must(other.Commit(k.ctx))
-	if err := <-put; !errors.Is(err, store.ErrNotFound) {
+	if err := <-told; !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("mail for a removed job: %v, want ErrNotFound", err)
 	}
 }
@@ -266,20 +266,20 @@ func TestMessagesAndRemovalRace(t *testing.T) {
 	for i := range 40 {
 		job := k.old(fmt.Sprint("job ", i), "/acme", "succeeded", 31, nil)
 		done := make(chan error, 2)
-		go func() { done <- k.store.Put(context.WithoutCancel(k.ctx), job, "message", json.RawMessage(`"hi"`)) }()
+		go func() { done <- put(context.WithoutCancel(k.ctx), k.store, job, `"hi"`) }()
 		go func() { _, err := k.store.Prune(k.ctx); done <- err }()
-		var put error
+		var refused error
 		for range 2 {
 			if err := <-done; err != nil {
-				put = err
+				refused = err
 			}
 		}
 		exists, mail := k.count("select count(*) from statek.jobs where id = $1", job), k.count("select count(*) from statek.mailbox where job_id = $1", job)
 		switch {
-		case put == nil && (exists != 1 || mail != 1):
+		case refused == nil && (exists != 1 || mail != 1):
 			t.Errorf("the message was taken, but there are %d jobs and %d messages", exists, mail)
-		case put != nil && (!errors.Is(put, store.ErrNotFound) || exists != 0):
-			t.Errorf("the message was refused (%v), and there are %d jobs", put, exists)
+		case refused != nil && (!errors.Is(refused, store.ErrNotFound) || exists != 0):
+			t.Errorf("the message was refused (%v), and there are %d jobs", refused, exists)
 		}
 	}
 }

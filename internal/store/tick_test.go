@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -264,5 +265,33 @@ func TestNotifierCoalesces(t *testing.T) {
 		if got.Channel == "statek_changed" && got.Payload == "" {
 			return
 		}
+	}
+}
+
+// TestNotifierWaitsForCompany: a job that rests is told of at once, and with it what nobody waits for.
+func TestNotifierWaitsForCompany(t *testing.T) {
+	t.Parallel()
+	k := newJobsKit(t)
+	conn, err := pgx.Connect(k.ctx, k.url)
+	k.must(err)
+	defer func() { _ = conn.Close(k.ctx) }()
+	_, err = conn.Exec(k.ctx, `listen statek_changed`)
+	k.must(err)
+	n := store.NewNotifier(k.pool, time.Hour)
+	ctx, cancel := context.WithCancel(k.ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = n.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	grows, rests := uuid.New(), uuid.New()
+	n.Changed(grows, false)
+	n.Changed(rests, true)
+	got, err := conn.WaitForNotification(k.ctx)
+	k.must(err)
+	ids := strings.Split(got.Payload, ",")
+	slices.Sort(ids)
+	want := []string{grows.String(), rests.String() + "."}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, ids); diff != "" {
+		t.Errorf("the notification (-want +got):\n%s", diff)
 	}
 }

@@ -218,7 +218,7 @@ func TestAnythingThatIsPrintedIsStored(t *testing.T) {
 	for _, view := range []string{"statek.job_overview", "statek.job_timeline", fmt.Sprintf("statek.explain('%s')", job)} {
 		k.count("select count(v::text) from " + view + " v")
 	}
-	k.must(k.store.Put(k.ctx, job, "message", json.RawMessage(`"\u0000\ud800"`)))
+	k.mail(job, `"\u0000\ud800"`)
 	if diff := cmp.Diff([]string{`"\u0000\ud800"`}, k.payloads(job)); diff != "" {
 		t.Errorf("mail (-want +got):\n%s", diff)
 	}

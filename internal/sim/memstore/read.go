@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"statek/internal/jobs"
 )
 
@@ -25,15 +27,29 @@ func (db *DB) put(id jobs.ID, m jobs.Mail) {
 
 // Put leaves mail for a job and rings it. Messages to jobs that have failed or were cancelled are refused.
 func (s *Session) Put(ctx context.Context, id jobs.ID, kind string, payload json.RawMessage) (accepted bool, err error) {
+	accepted, _, err = s.PutFor(ctx, id, kind, payload, uuid.Nil)
+	return accepted && err == nil, err
+}
+
+// PutFor leaves mail for a job. A taker that lives is given the job with it if nobody has it; else it is rung. What was written is
+// told also when the reply is lost.
+func (s *Session) PutFor(ctx context.Context, id jobs.ID, kind string, payload json.RawMessage, taker uuid.UUID) (accepted bool, given *jobs.Record, err error) {
 	err = s.do(ctx, Txn{Name: "put", Job: id, Of: kind}, func() error {
 		j := s.jobs[id]
-		if accepted = kind != "message" || j.outcome == "" || j.outcome == jobs.Succeeded; accepted {
-			s.put(id, jobs.Mail{Kind: kind, Payload: payload})
-			s.ring(id)
+		if accepted = kind != "message" || j.outcome == "" || j.outcome == jobs.Succeeded; !accepted {
+			return nil
 		}
-		return nil
+		s.put(id, jobs.Mail{Kind: kind, Payload: payload})
+		if taker == uuid.Nil || j.owner != uuid.Nil || !s.alive(taker) {
+			s.ring(id)
+			return nil
+		}
+		given = &jobs.Record{Previous: j.from}
+		j.epoch++
+		j.owner, j.from, j.rung = taker, uuid.Nil, false
+		return s.load(id, given)
 	})
-	return accepted && err == nil, err
+	return accepted, given, err
 }
 
 // Mail implements engine.Jobs.

@@ -59,22 +59,6 @@ func (q *Queries) MailboxOf(ctx context.Context, jobs []uuid.UUID) ([]MailboxOfR
 	return items, nil
 }
 
-const MailboxPut = `-- name: MailboxPut :exec
-insert into statek.mailbox (job_id, kind, payload)
-values ($1, $2, $3::text::json)
-`
-
-type MailboxPutParams struct {
-	JobID   uuid.UUID
-	Kind    string
-	Payload string
-}
-
-func (q *Queries) MailboxPut(ctx context.Context, arg MailboxPutParams) error {
-	_, err := q.db.Exec(ctx, MailboxPut, arg.JobID, arg.Kind, arg.Payload)
-	return err
-}
-
 const Ring = `-- name: Ring :exec
 select statek.ring($1::uuid[], $2::boolean)
 `

@@ -1,0 +1,1 @@
+drop function statek.put_mail(uuid, text, text, uuid);
