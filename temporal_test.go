@@ -299,6 +299,32 @@ func TestGoTemporalThatFailsIsParked(t *testing.T) {
 	}
 }
 
+// TestGoTemporalThatTakesTooMuchTakesNothing: a value that no code can be given is not claimed.
+func TestGoTemporalThatTakesTooMuchTakesNothing(t *testing.T) {
+	t.Parallel()
+	p := newProgram(t)
+	var small atomic.Bool
+	def := nextTask()
+	take := def.Complement
+	def.Complement = func(ctx context.Context, tx statek.Tx, w statek.WaitCall) (any, bool, error) {
+		value, ok, err := take(ctx, tx, w)
+		if ok && !small.Load() {
+			value = strings.Repeat("x", 262143)
+		}
+		return value, ok, err
+	}
+	p.define(def)
+	p.work(def)
+	p.exec("insert into app.tasks (queue) values ('q')")
+	id := p.run("exit((await nextTask('q')).id)")
+	p.is("it is parked", "select last_error like '%54000: it has 262145 bytes%' from statek.wait_groups where kind = 'go'")
+	p.is("the task is free", "select owner is null from app.tasks")
+	small.Store(true)
+	if got := p.result(id); got != "DONE 1" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestGoTemporalGivesBack(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t)

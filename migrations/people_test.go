@@ -247,6 +247,9 @@ func TestPushMessage(t *testing.T) {
 	if code := refused(t, tx, "select statek.push_message($1, to_json(repeat('x', 300000)))", job); code != "ST413" {
 		t.Errorf("large message: got SQLSTATE %s, want ST413", code)
 	}
+	if code := refused(t, tx, "select statek.emit('/', 'x', to_json(repeat('x', 300000)))"); code != "ST413" {
+		t.Errorf("large event: got SQLSTATE %s, want ST413", code)
+	}
 	_, err := tx.Exec(t.Context(), "select statek.push_message($1, '1')", done)
 	if e := (&pgconn.PgError{}); !errors.As(err, &e) || !strings.Contains(e.Hint, "statek.resume_job('"+done.String()+"')") {
 		t.Errorf("the error has no remedy: %v", err)

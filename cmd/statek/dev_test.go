@@ -123,6 +123,7 @@ func TestDevAndItsCommands(t *testing.T) {
 			question = regexp.MustCompile(`"id": "([^"]+)"`).FindStringSubmatch(list)[1]
 		}
 	}
+	contains(statek(exitOK, "explain", asker), `waits for approval({"title":"Pay?"`, "a person: select statek.decide(")
 	contains(statek(exitOK, "approvals"), question, "pending", "Pay?", "approve, reject")
 	contains(statek(exitFailure, "decide", question, "--option", "perhaps", "--by", "ada"), "approve, reject", "422")
 	contains(statek(exitUsage, "decide", question, "--option", "approve"), "--by")

@@ -143,7 +143,7 @@ func decideProblem(err error, id uuid.UUID) error {
 		return &Error{Kind: KindConflict, Message: pg.Message, Err: err}
 	case "ST410":
 		return &Error{Kind: KindGone, Message: pg.Message, Err: err}
-	case "22023":
+	case "22023", "ST413":
 		field, message, _ := strings.Cut(pg.Message, " ")
 		name := strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' })
 		if len(name) > 0 && slices.Contains([]string{"option", "text", "args", "comment", "by"}, name[0]) {

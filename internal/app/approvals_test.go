@@ -133,7 +133,8 @@ func TestDecisionsAreChecked(t *testing.T) {
 	_, args := k.asked(`await approval({title: 'Pay?', args: {amount: 1}, schema: {
 		type: 'object', required: ['amount'], additionalProperties: false, properties: {
 			amount: {type: 'number', minimum: 1, maximum: 100}, who: {enum: ['ada', 'bob']}, tags: {type: 'array', maxItems: 2, items: {type: 'string', minLength: 2}},
-			when: {type: ['string', 'null']}, n: {type: 'integer'}, x: {const: 5}}}})`)
+			when: {type: ['string', 'null']}, n: {type: 'integer'}, x: {const: 5}, where: {enum: [{city: 'Rome', zip: 1}, [1, 2]]}}}})`)
+	_, free := k.asked(`await approval({title: 'Pay?', args: 1})`)
 	ok := text("approve")
 	for _, tc := range []struct {
 		q        app.Approval
@@ -148,6 +149,7 @@ func TestDecisionsAreChecked(t *testing.T) {
 		{options, app.Decision{Option: text("a"), Args: json.RawMessage(`1`)}, "ada", "args", "no arguments were proposed"},
 		{options, app.Decision{Option: text("a")}, "", "by", "must say who decides"},
 		{options, app.Decision{Option: text("a"), Comment: text("a\x00b")}, "ada", "", "cannot be stored"},
+		{free, app.Decision{Option: ok, Args: json.RawMessage(`"` + strings.Repeat("x", 262100) + `"`)}, "ada", "args", "are too large: the answer has 262"},
 		{words, app.Decision{}, "ada", "text", "is missing"},
 		{words, app.Decision{Option: text("a")}, "ada", "option", "must be one of none"},
 		{words, app.Decision{Text: text("")}, "ada", "text", "1 to 20,000 characters"},
@@ -157,6 +159,8 @@ func TestDecisionsAreChecked(t *testing.T) {
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":101}`)}, "ada", "args.amount", "must be at most 100"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"to":"eve"}`)}, "ada", "args.to", "is not allowed"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"who":"eve"}`)}, "ada", "args.who", `must be one of ["ada", "bob"]`},
+		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"where":{"city":"Rome"}}`)}, "ada", "args.where", `must be one of [{"zip": 1, "city": "Rome"}, [1, 2]]`},
+		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"where":[2]}`)}, "ada", "args.where", "must be one of"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"tags":["ab","c"]}`)}, "ada", "args.tags[1]", "at least 2 characters"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"tags":["ab","cd","ef"]}`)}, "ada", "args.tags", "at most 2 items"},
 		{args, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"when":1}`)}, "ada", "args.when", "string or null, got number"},
@@ -170,7 +174,7 @@ func TestDecisionsAreChecked(t *testing.T) {
 			t.Errorf("%v: fields %+v, want %s", err, refused.Fields, tc.field)
 		}
 	}
-	_, err := k.Decide(t.Context(), args.ID, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"who":"bob","tags":[],"when":null,"n":1.0,"x":5}`)}, "ada")
+	_, err := k.Decide(t.Context(), args.ID, app.Decision{Option: ok, Args: json.RawMessage(`{"amount":5,"who":"bob","tags":[],"when":null,"n":1.0,"x":5,"where":{"zip":1,"city":"Rome"}}`)}, "ada")
 	k.must(err)
 	_, err = k.Decide(t.Context(), uuid.New(), app.Decision{Option: ok}, "ada")
 	k.refused(err, app.KindNotFound, "no such approval")
@@ -266,6 +270,12 @@ func TestLinksAnswerOnce(t *testing.T) {
 	if got := withoutTime(string(k.ended(job.ID).Result)); got != `{"option":"approve","by":"ada (link)"}` {
 		t.Errorf("result = %s", got)
 	}
+	_, open := k.asked(`await approval({title: 'Pay?'})`)
+	short, err := other.ApprovalLink(t.Context(), open.ID, time.Second)
+	k.must(err)
+	k.await("the link is over", "select clock_timestamp() >= $1", short.ExpiresAt)
+	_, err = other.DecideByLink(t.Context(), short.Token, app.Decision{Option: text("approve")})
+	k.refused(err, app.KindGone, "this link expired at")
 	_, err = other.DecideByLink(t.Context(), link.Token, app.Decision{Option: text("reject")})
 	k.refused(err, app.KindGone, "was answered by ada (link)")
 	_, err = other.ApprovalLink(t.Context(), q.ID, 0)

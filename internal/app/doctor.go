@@ -131,7 +131,8 @@ func (d *doctor) parked(ctx context.Context) error {
 	for _, p := range list {
 		d.complain(Complaint{
 			Check: "parked", Serious: true, What: fmt.Sprintf("%d groups of waits for %s at %s fail: %s", p.Groups, p.Name, p.Prefix, p.Error),
-			Why: "their jobs sleep until the SQL works", Remedy: "mend what the error says; they are tried again with back-off, every 5 minutes at the latest",
+			Why:    "their jobs sleep until the SQL works, in the version that they called",
+			Remedy: "mend the database as the error says, with a view of the old name if a table has a new one; they are tried again with back-off, every 5 minutes at the latest",
 		})
 	}
 	return err

@@ -177,3 +177,21 @@ func TestWorkerThatWasDeclaredDeadComesBack(t *testing.T) {
 		}
 	}
 }
+
+// TestRungForNothingStillSaysWhatItWaitsFor: whoever takes a sleeping job in vain runs no cell, and must not forget its arguments.
+func TestRungForNothingStillSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, nil)
+	k.work()
+	id := k.warm("exit(await first(event('go', {key: 'k'}), sleep('1h')))", nil)
+	k.until(id, "SUSPENDED")
+	for name, ring := range map[string]string{"a ring": "select statek.ring(array[$1::uuid], true)", "a message": "select statek.push_message($1, '1')"} {
+		k.await("nobody holds it", "select owner is null from statek.job_state where job_id = $1", id)
+		epoch := k.one("select epoch from statek.job_state where job_id = $1", id)
+		k.exec(ring, id)
+		k.await("it was taken and given up", "select epoch > $2 and owner is null from statek.job_state where job_id = $1", id, epoch)
+		if job, err := k.GetJob(t.Context(), id); err != nil || job.BlockedWhy != `waits for event("go",{"key":"k"}), sleep("1h")` {
+			t.Errorf("after %s it %s (%v)", name, job.BlockedWhy, err)
+		}
+	}
+}

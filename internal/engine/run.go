@@ -347,6 +347,11 @@ func (r *run) emptied() {
 
 // rest gives the job up. When it was rung meanwhile the mail is read, and the run goes on.
 func (r *run) rest(ctx context.Context) (released bool, err error) {
+	if r.job.Status == jobs.Suspended && r.job.Cell != nil { // rung for nothing: what it waits for has to be said again
+		if err := r.loadLog(ctx); err != nil {
+			return false, err
+		}
+	}
 	if released, err = r.flush(ctx, true); err != nil || released {
 		return released, err
 	}

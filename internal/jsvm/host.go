@@ -102,7 +102,7 @@ func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
 	if c == nil || c.exit != nil {
 		return refuse("Error", "", g.Name+" was called outside of a cell")
 	}
-	args, problem := s.encodeArgs(g.Name, call.Arguments)
+	args, problem := s.encodeArgs(g, call.Arguments)
 	if o, ok := value.(*goja.Object); ok && g.Wait {
 		c.promises[o] = refusedCall
 	}
@@ -137,23 +137,6 @@ func (s *session) hostCall(g Grant, call goja.FunctionCall) goja.Value {
 		s.vm.Interrupt(c.diverged)
 	}
 	return value
-}
-
-// encodeArgs writes arguments as plain JSON; problem is what the call rejects with.
-func (s *session) encodeArgs(name string, args []goja.Value) (text []byte, problem goja.Value) {
-	for i, a := range args {
-		if s.js.kind(a) == "Promise" {
-			return nil, s.vm.NewTypeError("argument %d of %s is a promise; await it first", i+1, name)
-		}
-	}
-	v, err := s.stringifyAll(args)
-	if err != nil {
-		if ex, ok := err.(*goja.Exception); ok { //nolint:errorlint // goja returns it unwrapped
-			return nil, ex.Value()
-		}
-		panic(err) // an interrupt: goja carries it on
-	}
-	return []byte(v.String()), nil
 }
 
 // exit ends the cell at once: an interrupt runs no further code, not even finally blocks.

@@ -64,6 +64,10 @@ func TestHowCellsEnd(t *testing.T) {
 		"sources are bounded":              {source: "1" + strings.Repeat("+1", 3000), state: jsvm.Failed, err: "operators"},
 		"brackets are bounded":             {source: strings.Repeat("[", 300) + strings.Repeat("]", 300), state: jsvm.Failed, err: "nesting"},
 		"panic prints":                     {source: "panic('hard'); 1", state: jsvm.Done, lines: "panic: hard"},
+		"no wait is given NaN":             {source: "await sleep(undefined * 2)", state: jsvm.Failed, err: "argument 1 of sleep is NaN, which is no value to wait with"},
+		"nor as an option":                 {source: "await sleep({a: 1, timeout: 1 / 0})", state: jsvm.Failed, err: `argument 1 of sleep, field "timeout", is Infinity`},
+		"nor an invalid date":              {source: "await sleep(5, {since: new Date('soon')})", state: jsvm.Failed, err: `argument 2 of sleep, field "since", is an invalid Date`},
+		"a tool may be":                    {source: "await fetchIt(NaN, {a: 1 / 0})", state: jsvm.Pending},
 		"promises are no arguments":        {source: "await fetchIt(sleep(1))", state: jsvm.Failed, err: "argument 1 of fetchIt is a promise; await it first"},
 	}
 	for name, test := range tests {

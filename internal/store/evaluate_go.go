@@ -96,12 +96,12 @@ func (l goClaim) take(ctx context.Context, head head) (bool, error) {
 	}
 	b := &pgx.Batch{}
 	if got {
-		b.Queue(db.WaitSettleAll, []int64{head.ID}, "resolved", string(value))
+		b.Queue(db.WaitResolveValue, head.ID, string(value))
 	}
 	b.Queue("release savepoint temporal")
 	err = l.conn.SendBatch(ctx, b).Close()
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "22") {
+	if errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "22") || pg.Code == "54000") {
 		return false, l.fault(ctx, "keep the complement's value: "+pg.Code+": "+sentence(pg))
 	}
 	return got, err

@@ -329,7 +329,7 @@ func (t *together) queueSettle(b *pgx.Batch) error {
 		b.Queue("set local synchronous_commit = off") // as in a look alone
 		return nil
 	}
-	b.Queue("select statek.settle_waits($1, $2, statek.rows_json($3, $4, $5), $6::text[]::json[])",
+	b.Queue("select statek.settle_waits($1, $2, statek.all_claimed(statek.rows_json($3, $4, $5)), $6::text[]::json[])",
 		ids, kinds, all.names, all.types, all.texts, evidence)
 	return nil
 }

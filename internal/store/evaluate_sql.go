@@ -78,7 +78,7 @@ func (l sqlClaim) take(ctx context.Context, h head) (bool, error) {
 	}
 	value := resultRow(res)
 	l.last = &pgx.Batch{}
-	l.last.Queue(db.WaitResolveRow, h.ID, value.names, value.types, value.texts)
+	l.last.Queue(db.WaitResolveClaim, h.ID, value.names, value.types, value.texts)
 	l.last.Queue("release savepoint temporal").Exec(func(pgconn.CommandTag) error {
 		l.last = nil
 		return nil

@@ -93,6 +93,15 @@ select exists (select from statek.wait_checks where group_id = $1 and settle_xid
 select statek.settle_waits(array[sqlc.arg(id)::bigint], array['resolved'],
   array[statek.row_json(sqlc.arg(names)::text[], sqlc.arg(types)::oid[], sqlc.arg(texts)::text[])]);
 
+-- A row that a complement has claimed: if it cannot be given to the code, the claim fails.
+-- name: WaitResolveClaim :exec
+select statek.settle_waits(array[sqlc.arg(id)::bigint], array['resolved'],
+  array[statek.claimed(statek.row_json(sqlc.arg(names)::text[], sqlc.arg(types)::oid[], sqlc.arg(texts)::text[]))]);
+
+-- The same for a value of a complement in Go.
+-- name: WaitResolveValue :exec
+select statek.settle_waits(array[sqlc.arg(id)::bigint], array['resolved'], array[statek.claimed(sqlc.arg(value)::text::json)]);
+
 -- name: WaitSettleAll :one
 select coalesce(statek.settle_waits(sqlc.arg(ids)::bigint[], array_fill(sqlc.arg(kind)::text, array[cardinality(sqlc.arg(ids)::bigint[])]),
   array_fill(sqlc.arg(payload)::text::json, array[cardinality(sqlc.arg(ids)::bigint[])])), 0)::bigint as served;

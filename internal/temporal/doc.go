@@ -9,7 +9,8 @@
 // # Values
 //
 // A waiter of an SQL temporal gets the complement's row as an object of its columns, written as Postgres'
-// to_json writes them; a complement must return columns and at most one row. A waiter of an event gets the
+// to_json writes them; a complement must return columns and at most one row, of at most 262,144 bytes as JSON, or
+// nothing is claimed. A waiter of an event gets the
 // fact's payload; of a job {id, outcome, result, error}; of an approval the answer; a sleep, an until: null.
 //
 // # Sets
@@ -102,7 +103,8 @@
 // A long transaction of any application delays the due date of checks, never marks. Writes that fire no
 // statement trigger (logical replication, ATTACH PARTITION with rows, ALTER COLUMN … USING, a table whose
 // watch was dropped) leave no mark; a failing mark becomes a warning and a count, and never harms the write
-// (TestOurOwnLocksDoNotHoldWriters). For these there is a slow sweep, which counts what it finds ([Sweep]). A
+// (TestOurOwnLocksDoNotHoldWriters). For these there is a slow sweep, which counts what it finds ([Sweep]); and a watch that is
+// mended marks for all who wait for the table (TestMendingAWatchWakesWhoWaited). A
 // condition that becomes true without a write must declare a recheck. SQL that fails, blocks or is slow parks its
 // group with the error, and it alone (TestBrokenTemporalParksOnlyItself, TestParkedGroupIsNotRunByMarks).
 //

@@ -650,6 +650,29 @@ func (q *Queries) WaitRegister(ctx context.Context, arg WaitRegisterParams) erro
 	return err
 }
 
+const WaitResolveClaim = `-- name: WaitResolveClaim :exec
+select statek.settle_waits(array[$1::bigint], array['resolved'],
+  array[statek.claimed(statek.row_json($2::text[], $3::oid[], $4::text[]))])
+`
+
+type WaitResolveClaimParams struct {
+	ID    int64
+	Names []string
+	Types []pgtype.Uint32
+	Texts []string
+}
+
+// A row that a complement has claimed: if it cannot be given to the code, the claim fails.
+func (q *Queries) WaitResolveClaim(ctx context.Context, arg WaitResolveClaimParams) error {
+	_, err := q.db.Exec(ctx, WaitResolveClaim,
+		arg.ID,
+		arg.Names,
+		arg.Types,
+		arg.Texts,
+	)
+	return err
+}
+
 const WaitResolveRow = `-- name: WaitResolveRow :exec
 select statek.settle_waits(array[$1::bigint], array['resolved'],
   array[statek.row_json($2::text[], $3::oid[], $4::text[])])
@@ -669,6 +692,21 @@ func (q *Queries) WaitResolveRow(ctx context.Context, arg WaitResolveRowParams) 
 		arg.Types,
 		arg.Texts,
 	)
+	return err
+}
+
+const WaitResolveValue = `-- name: WaitResolveValue :exec
+select statek.settle_waits(array[$1::bigint], array['resolved'], array[statek.claimed($2::text::json)])
+`
+
+type WaitResolveValueParams struct {
+	ID    int64
+	Value string
+}
+
+// The same for a value of a complement in Go.
+func (q *Queries) WaitResolveValue(ctx context.Context, arg WaitResolveValueParams) error {
+	_, err := q.db.Exec(ctx, WaitResolveValue, arg.ID, arg.Value)
 	return err
 }
 

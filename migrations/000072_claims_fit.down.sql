@@ -1,0 +1,1 @@
+drop function statek.all_claimed(json[]), statek.claimed(json);
