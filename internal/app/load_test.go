@@ -44,10 +44,10 @@ func TestBusyPrefixRefusesMore(t *testing.T) {
 func TestManyQueuedJobsAreNotInMemory(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("submits 20,000 jobs")
+		t.Skip("submits 100,000 jobs")
 	}
 	k := newKit(t, files{"agents/a.md": simpleAgent, "agents/a.warmup.js": "await event('never')"})
-	const most, queued = 20, 20_000
+	const most, queued = 20, 100_000
 	for range queued / app.MaxBatch {
 		_, err := k.SubmitBatch(t.Context(), "a", make([]app.SubmitRequest, app.MaxBatch))
 		k.must(err)
