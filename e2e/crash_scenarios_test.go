@@ -66,6 +66,10 @@ var scenarios = []scenario{
 		late: `select statek.push_message($1, '{"word": "hi"}') where $2::text is not null`,
 	},
 	{
+		name: "message_first", warmup: `const won = await first(message(), take(tag)); await note(won.word); exit(won)`,
+		late: `select statek.push_message($1, '{"word": "hello"}') where $2::text is not null`,
+	},
+	{
 		name: "rung", warmup: `const r = await charge(9); const m = await message(); await note(m.word); exit(r.receipt)`,
 		during: `select statek.push_message($1, '{"word": "hurry"}') where $2::text is not null`,
 	},

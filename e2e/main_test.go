@@ -13,7 +13,12 @@ import (
 	"statek/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == embedder {
+		os.Exit(embed(os.Args[2:]))
+	}
+	pgtest.Main(m)
+}
 
 // programs holds the binaries under test, built when the first test asks for one.
 var programs struct {
@@ -24,9 +29,16 @@ var programs struct {
 	alive *os.File
 }
 
-// program is the path of statek-api, statek-worker, statek or demo.
+// program is the path of statek-api, statek-worker, statek or demo; the embedder is this binary.
 func program(t testing.TB, name string) string {
 	t.Helper()
+	if name == embedder {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return self
+	}
 	programs.once.Do(func() { programs.dir, programs.err = build() })
 	if programs.err != nil {
 		t.Fatal(programs.err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"statek/internal/failpoint"
 	"statek/internal/jobs"
 	"statek/internal/store"
 )
@@ -80,13 +81,17 @@ func (a *App) tell(ctx context.Context, id uuid.UUID, kind string, payload json.
 
 // put leaves mail. A job that nobody has is run by a worker of this process, if there is one with room.
 func (a *App) put(ctx context.Context, id uuid.UUID, kind string, payload json.RawMessage) error {
-	s := a.here.taker(1)
+	points, s := a.here.points(), a.here.taker(1)
+	points.Job(failpoint.MailBefore, id)
 	if s == nil {
 		_, _, err := a.store.Put(ctx, id, kind, payload, uuid.Nil)
 		return err
 	}
 	defer s.engine.Unreserve(1)
 	rec, given, err := a.store.Put(ctx, id, kind, payload, s.id)
+	if err == nil {
+		points.Job(failpoint.MailAfter, id)
+	}
 	if given && !s.begins(rec) { // it has just been told to leave
 		_ = a.store.HandOver(context.WithoutCancel(ctx), rec.Hold) // or it is taken over
 	}

@@ -24,6 +24,7 @@ func (w *Worker) arm(ctx context.Context, cfg *engine.Config, st *store.Store, c
 	cfg.SQL = armedSQL{cfg.SQL, w.points}
 	cfg.Objects = armedObjects{cfg.Objects, w.points}
 	cfg.Waits = armedWaits{cfg.Waits, w.points}
+	cfg.Turns = armedTurns{cfg.Turns, w.points}
 	client := *cfg.Client
 	client.Transport = armedTransport{client.Transport, w.points}
 	cfg.Client = &client
@@ -91,6 +92,21 @@ func (j armedJobs) ClearRung(ctx context.Context, h jobs.Hold) error {
 		j.points.Job(failpoint.RungCleared, h.Job)
 	}
 	return err
+}
+
+// Vacate implements engine.Jobs.
+func (j armedJobs) Vacate(ctx context.Context, job jobs.ID) error {
+	j.points.Job(failpoint.VacateBefore, job)
+	return j.Jobs.Vacate(ctx, job)
+}
+
+// TakeMessage implements engine.Jobs.
+func (j armedJobs) TakeMessage(ctx context.Context, h jobs.Hold, cell, call int) (bool, error) {
+	won, err := j.Jobs.TakeMessage(ctx, h, cell, call)
+	if won && err == nil {
+		j.points.Job(failpoint.MessageTaken, h.Job)
+	}
+	return won, err
 }
 
 // pointsOf names a commit by the most important thing in it.

@@ -133,6 +133,20 @@ func (p armedProvider) Complete(ctx context.Context, req providers.Request) (pro
 	return reply, err
 }
 
+type armedTurns struct {
+	engine.Turns
+	points *failpoint.Points
+}
+
+// Draw implements engine.Turns.
+func (t armedTurns) Draw(ctx context.Context, provider string, rpm, tpm, requests, tokens int) (time.Duration, error) {
+	wait, err := t.Turns.Draw(ctx, provider, rpm, tpm, requests, tokens)
+	if err == nil {
+		t.points.Worker(failpoint.TurnAfter)
+	}
+	return wait, err
+}
+
 type armedPulse struct {
 	engine.Pulse
 	points *failpoint.Points
@@ -194,6 +208,15 @@ func (c armedChores) RingStray(ctx context.Context, limit int) (int, error) {
 		c.points.Worker(failpoint.StrayAfter)
 	}
 	return n, err
+}
+
+// Prune implements engine.Chores.
+func (c armedChores) Prune(ctx context.Context) (bool, error) {
+	more, err := c.Chores.Prune(ctx)
+	if more && err == nil {
+		c.points.Worker(failpoint.PruneAfter)
+	}
+	return more, err
 }
 
 // jobIn reads the job at the start of a key such as "job/cell/call"; zero when there is none.

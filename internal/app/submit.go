@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"statek/internal/agents"
+	"statek/internal/failpoint"
 	"statek/internal/jobs"
 	"statek/internal/jsvm"
 	"statek/internal/objects"
@@ -143,6 +144,8 @@ func (a *App) insert(ctx context.Context, list []store.NewJob, first SubmitReque
 		return a.insertPlain(ctx, list)
 	}
 	existing := first.OnConflict == "existing"
+	points := a.here.points()
+	points.Job(failpoint.SubmitBefore, list[0].ID)
 	ids, were, err := a.store.InsertJobs(ctx, list, existing, key)
 	switch {
 	case errors.Is(err, store.ErrKeyTaken):
@@ -158,6 +161,7 @@ func (a *App) insert(ctx context.Context, list []store.NewJob, first SubmitReque
 	case err != nil:
 		return nil, fail(err, "job")
 	}
+	points.Job(failpoint.SubmitAfter, list[0].ID)
 	made := make([]Job, len(ids))
 	for i, id := range ids {
 		if were[i] {
@@ -177,6 +181,8 @@ func (a *App) insertPlain(ctx context.Context, list []store.NewJob) ([]Job, erro
 		a.hub.submits(n.ID)
 	}
 	bid := a.here.bid(list)
+	points := a.here.points()
+	points.Job(failpoint.SubmitBefore, list[0].ID)
 	taken, err := a.store.SubmitJobs(ctx, list, bid.worker())
 	if err != nil {
 		bid.lost()
@@ -185,6 +191,7 @@ func (a *App) insertPlain(ctx context.Context, list []store.NewJob) ([]Job, erro
 		}
 		return nil, fail(err, "job")
 	}
+	points.Job(failpoint.SubmitAfter, list[0].ID)
 	bid.won(taken)
 	made := make([]Job, len(list))
 	for i, n := range list {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"statek/internal/engine"
+	"statek/internal/failpoint"
 	"statek/internal/jobs"
 	"statek/internal/store"
 )
@@ -115,6 +116,16 @@ func (h *here) enter(s *stay) (leave func()) {
 		defer h.mu.Unlock()
 		h.stays = slices.DeleteFunc(h.stays, func(other *stay) bool { return other == s })
 	}
+}
+
+// points are those of the workers of this process; nil: there are none.
+func (h *here) points() *failpoint.Points {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.stays) == 0 {
+		return nil
+	}
+	return h.stays[0].worker.points
 }
 
 // taker is a worker that will soon have room for n jobs, which are promised to it, or nil. A submission needs less room than a

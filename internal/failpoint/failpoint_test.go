@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,7 +113,7 @@ func TestANameWithoutListenerIsRefused(t *testing.T) {
 func TestPointsHaveOneName(t *testing.T) {
 	t.Parallel()
 	seen := map[failpoint.Point]bool{}
-	for _, p := range append(failpoint.OfJobs(), failpoint.OfWorkers()...) {
+	for _, p := range slices.Concat(failpoint.OfJobs(), failpoint.OfWorkers(), failpoint.Rare()) {
 		if seen[p] {
 			t.Errorf("%s is listed twice", p)
 		}

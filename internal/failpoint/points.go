@@ -30,7 +30,22 @@ const (
 	ProgressAfter  Point = "commit.progress.after"
 	HandOverBefore Point = "commit.handover.before"
 	HandOverAfter  Point = "commit.handover.after"
-	RungCleared    Point = "rung.cleared" // the ring is acknowledged, the mail not read
+	RungCleared    Point = "rung.cleared"  // the ring is acknowledged, the mail not read
+	MessageTaken   Point = "message.taken" // a message() has won against what it waited beside, and is not recorded
+)
+
+// What a process that has a worker in it gives to jobs.
+const (
+	SubmitBefore Point = "submit.before" // who may get the job computes ahead of it
+	SubmitAfter  Point = "submit.after"  // neither who submits nor who got the job knows
+	MailBefore   Point = "mail.before"
+	MailAfter    Point = "mail.after" // likewise
+)
+
+// What jobs share.
+const (
+	VacateBefore Point = "vacate.before" // the job is let go, its seats are not
+	TurnAfter    Point = "turn.after"    // drawn with a provider, who has not been asked
 )
 
 // Transactions that do something and record it: SQL tools, objects, values that are given back.
@@ -67,9 +82,12 @@ const (
 	BeatAfter     Point = "beat.after"
 	TickBefore    Point = "tick.before"
 	TickAfter     Point = "tick.after"
-	BuryAfter     Point = "bury.after" // workers are declared dead, their jobs not taken
+	MarksDrained  Point = "marks.drained"  // marks of writers have become checks, which nobody has looked at
+	BuryAfter     Point = "bury.after"     // workers are declared dead, their jobs not taken
+	TakeOverFreed Point = "takeover.freed" // jobs are taken and rung, their seats are not
 	TakeOverAfter Point = "takeover.after"
 	StrayAfter    Point = "stray.after"
+	PruneAfter    Point = "prune.after" // a step of the removal of old jobs is done, and there is another
 )
 
 // OfJobs are the points that are passed for one job or its waits.
@@ -77,12 +95,18 @@ func OfJobs() []Point {
 	return []Point{
 		DoorbellTaken, DoorbellAnswered, ClaimBefore, ClaimAfter, IntentBefore, IntentAfter, ModelBefore, ModelAfter, ReplyBefore,
 		ReplyAfter, WaitsBefore, WaitsAfter, EndBefore, EndAfter, ReleaseBefore, ReleaseAfter, ProgressBefore, ProgressAfter,
-		RungCleared, ToolBefore, ToolDone, ToolCommitted, GiveBackBefore, GiveBackDone, GiveBackAfter, TxRecorded, HTTPBefore,
+		RungCleared, MessageTaken, ToolBefore, ToolDone, ToolCommitted, GiveBackBefore, GiveBackDone, GiveBackAfter, TxRecorded, HTTPBefore,
 		HTTPAfter, RequestBefore, RequestAfter, TryBefore, TryAfter, LookServed, LookTaken, LookCommitted,
 	}
 }
 
 // OfWorkers are the points that are passed for nobody in particular.
 func OfWorkers() []Point {
-	return []Point{BeatBefore, BeatAfter, TickBefore, TickAfter, BuryAfter, TakeOverAfter, StrayAfter}
+	return []Point{BeatBefore, BeatAfter, TickBefore, TickAfter, BuryAfter, TakeOverFreed, TakeOverAfter, StrayAfter}
+}
+
+// Rare are the points that only some deployments pass: with a worker in the program that submits, with limits, rates, old jobs,
+// or writers that tell several groups of waits at once.
+func Rare() []Point {
+	return []Point{SubmitBefore, SubmitAfter, MailBefore, MailAfter, VacateBefore, TurnAfter, MarksDrained, PruneAfter}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"statek/internal/failpoint"
 	"statek/internal/temporal"
 )
 
@@ -80,7 +81,11 @@ func (l *look) drain(ctx context.Context, take bool) (drained int64, groups []in
 	end := &pgx.Batch{}
 	end.Queue("set local synchronous_commit = off")
 	end.Queue("commit")
-	return drained, groups, false, l.conn.SendBatch(ctx, end).Close()
+	err = l.conn.SendBatch(ctx, end).Close()
+	if err == nil && len(groups) > 0 {
+		l.w.failpoints.Worker(failpoint.MarksDrained)
+	}
+	return drained, groups, false, err
 }
 
 func scanDrain(row pgx.Row, g *waitGroup) (drained int64, groups []int64, found bool, err error) {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"statek/internal/failpoint"
 	"statek/internal/jobs"
 	"statek/internal/store/db"
 )
@@ -81,6 +82,7 @@ func (s *Store) WakeDue(ctx context.Context, limit int) (int, error) {
 func (s *Store) TakeOver(ctx context.Context) (int, error) {
 	row, err := s.q.JobsTakeOver(ctx)
 	if err == nil && row.Jobs > 0 {
+		s.failpoints.Worker(failpoint.TakeOverFreed)
 		_, err = s.SweepSeats(ctx)
 	}
 	return s.rangAll(row.Jobs, wrap(err, "take over jobs"))
