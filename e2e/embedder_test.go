@@ -53,7 +53,7 @@ func embedded(ctx context.Context, args []string, env config.Env, logger *slog.L
 	points.Worker(embedderIdle)
 	switch what, who := args[0], args[1]; what {
 	case "submit":
-		req := app.SubmitRequest{Role: who, SharedVars: map[string]json.RawMessage{"tag": json.RawMessage(`"embedded"`)}}
+		req := app.SubmitRequest{Role: who, Prefix: "/"}
 		if len(args) > 2 {
 			req.Idempotency = app.Idempotency{Key: args[2], Request: args[2]}
 		}
