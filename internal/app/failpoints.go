@@ -28,17 +28,20 @@ func (w *Worker) arm(ctx context.Context, cfg *engine.Config, st *store.Store, c
 	client := *cfg.Client
 	client.Transport = armedTransport{client.Transport, w.points}
 	cfg.Client = &client
-	byName := map[string]providers.Provider{}
+	byName, rates := map[string]providers.Provider{}, map[string]providers.Rate{}
 	for _, name := range cfg.Providers.Names() {
 		p, err := cfg.Providers.Lookup(name)
 		if err != nil {
 			return nil, err
 		}
-		byName[name] = armedProvider{p, w.points}
+		byName[name], rates[name] = armedProvider{p, w.points}, cfg.Providers.Rate(name)
 	}
-	var err error
-	cfg.Providers, err = providers.NewRegistry(byName, cfg.Providers.Default())
-	return armedChores{chores, w.points}, err
+	registry, err := providers.NewRegistry(byName, cfg.Providers.Default())
+	if err != nil {
+		return nil, err
+	}
+	cfg.Providers = registry.WithRates(rates)
+	return armedChores{chores, w.points}, nil
 }
 
 // pulse is the heartbeat over a connection.
