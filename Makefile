@@ -71,7 +71,7 @@ sim: ## simulate SEEDS (100000) worlds from SIM_FROM (0) on; one in which a rule
 
 crash: ## kill workers at every point of every scenario, then 2,000 jobs in a riot (CRASH_SEED, CRASH_JOBS, CRASH_SECONDS)
 	@./scripts/need-postgres.sh
-	CRASH_ALL=1 CRASH_JOBS=$${CRASH_JOBS:-2000} CRASH_SECONDS=$${CRASH_SECONDS:-420} go test -timeout 40m -run '^(TestKill9AtEveryPoint|TestRiot)$$' -count 1 -v ./e2e
+	CRASH_ALL=1 CRASH_JOBS=$${CRASH_JOBS:-2000} CRASH_SECONDS=$${CRASH_SECONDS:-420} go test -timeout 40m -run '^(TestKill9AtEveryPoint|TestKill9AtRarePoints|TestRiot)$$' -count 1 -v ./e2e
 
 build: ## build static binaries: bin/statek-api, bin/statek-worker, bin/statek
 	$(STATIC) -o bin/statek-api ./cmd/api
