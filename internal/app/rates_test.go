@@ -55,6 +55,39 @@ func TestTokensAreDrawn(t *testing.T) {
 	k.is("select not exists (select from statek.history where kind = 'model_delayed')")
 }
 
+// TestTokensOfOneWorkerHoldAnotherBack: what one worker has drawn, also if it is gone by then, a job of another waits for,
+// asleep; its request goes out when that is earned, and not before.
+func TestTokensOfOneWorkerHoldAnotherBack(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{"agents/a.md": simpleAgent, "replies/a.md": "```js\nexit(1)\n```"})
+	limited := func(c *app.WorkerConfig) {
+		c.Providers = k.reg.WithRates(map[string]providers.Rate{"SCRIPTED": {Tokens: 3000}})
+	}
+	stop := k.work(limited)
+	k.ended(k.submit("a", nil).ID)
+	stop()
+	const earned = "select tokens_at from statek.rates where provider = 'SCRIPTED' and tpm = 3000 and rpm = 0"
+	var turn time.Time
+	if err := k.pool.QueryRow(t.Context(), earned).Scan(&turn); err != nil {
+		t.Fatal(err)
+	}
+	k.work(limited)
+	job := k.submit("a", nil).ID
+	k.is(`select exists (select from statek.job_overview where id = $1 and blocked_on = 'rate' and worker is null
+		and blocked_why like 'waits for its turn: provider SCRIPTED takes 3000 tokens a minute; it comes at 2%')`, job)
+	if got := k.ended(job); got.Outcome != "succeeded" {
+		t.Errorf("%s: %s", got.Status, got.BlockedWhy)
+	}
+	k.wantKinds(job, "submitted", "model_delayed", "model_requested", "model_replied", "cell_started", "cell_ended", "finished")
+	var asked time.Time
+	if err := k.pool.QueryRow(t.Context(), "select at from statek.history where job_id = $1 and kind = 'model_requested'", job).Scan(&asked); err != nil {
+		t.Fatal(err)
+	}
+	if asked.Before(turn.Add(-2 * time.Millisecond)) { // history counts in milliseconds
+		t.Errorf("the model was asked %s before its turn", turn.Sub(asked))
+	}
+}
+
 // TestTurnsAreGivenInOrder: concurrent draws get turns that are as far apart as the rate says, a new rate stretches what is
 // owed, and an idle provider owes nothing.
 func TestTurnsAreGivenInOrder(t *testing.T) {
