@@ -61,12 +61,12 @@ func TestTokensOfOneWorkerHoldAnotherBack(t *testing.T) {
 	t.Parallel()
 	k := newKit(t, files{"agents/a.md": simpleAgent, "replies/a.md": "```js\nexit(1)\n```"})
 	limited := func(c *app.WorkerConfig) {
-		c.Providers = k.reg.WithRates(map[string]providers.Rate{"SCRIPTED": {Tokens: 3000}})
+		c.Providers = k.reg.WithRates(map[string]providers.Rate{"SCRIPTED": {Tokens: 2000}})
 	}
 	stop := k.work(limited)
 	k.ended(k.submit("a", nil).ID)
 	stop()
-	const earned = "select tokens_at from statek.rates where provider = 'SCRIPTED' and tpm = 3000 and rpm = 0"
+	const earned = "select tokens_at from statek.rates where provider = 'SCRIPTED' and tpm = 2000 and rpm = 0"
 	var turn time.Time
 	if err := k.pool.QueryRow(t.Context(), earned).Scan(&turn); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestTokensOfOneWorkerHoldAnotherBack(t *testing.T) {
 	k.work(limited)
 	job := k.submit("a", nil).ID
 	k.is(`select exists (select from statek.job_overview where id = $1 and blocked_on = 'rate' and worker is null
-		and blocked_why like 'waits for its turn: provider SCRIPTED takes 3000 tokens a minute; it comes at 2%')`, job)
+		and blocked_why like 'waits for its turn: provider SCRIPTED takes 2000 tokens a minute; it comes at 2%')`, job)
 	if got := k.ended(job); got.Outcome != "succeeded" {
 		t.Errorf("%s: %s", got.Status, got.BlockedWhy)
 	}
