@@ -35,8 +35,13 @@ func (s *Store) Put(ctx context.Context, id jobs.ID, kind string, payload json.R
 		})
 		return err
 	})
+	var unread error
 	if wanted != nil {
+		n := b.Len()
 		queueLoad(b, []jobs.ID{id}, func(jobs.ID) *jobs.Record { return &rec })
+		for _, q := range b.QueuedQueries[n:] {
+			q.Fn = unlessUnread(q.Fn, &unread)
+		}
 	}
 	if err := s.pool.SendBatch(ctx, b).Close(); err != nil {
 		var pg *pgconn.PgError
@@ -49,8 +54,22 @@ func (s *Store) Put(ctx context.Context, id jobs.ID, kind string, payload json.R
 		s.bell.Rang()
 		return jobs.Record{}, false, nil
 	}
-	if err := s.catchUp(ctx, &rec); err != nil {
-		return jobs.Record{}, false, nil //nolint:nilerr // the mail is there, and the heartbeat gives back what the worker has and does not run
+	if unread == nil {
+		unread = s.catchUp(ctx, &rec)
+	}
+	if unread != nil { // the mail is there, and the heartbeat gives back what the worker has and does not run
+		return jobs.Record{}, false, nil
 	}
 	return rec, true, nil
+}
+
+// unlessUnread keeps what a reader cannot make sense of, as what a newer version has written, from being a failure of the batch, which has
+// left the mail. What the server refuses is one all the same.
+func unlessUnread(read func(pgx.BatchResults) error, unread *error) func(pgx.BatchResults) error {
+	return func(res pgx.BatchResults) error {
+		if err := read(res); err != nil && *unread == nil {
+			*unread = err
+		}
+		return nil
+	}
 }
