@@ -115,7 +115,7 @@ func (w *Worker) Ready() bool { return w.ready.Load() }
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.winding.Wait()
 	if err := w.app.CheckSandbox(ctx); err != nil {
-		return err
+		return unlessTold(ctx, err)
 	}
 	pause := 100 * time.Millisecond
 	told := false
@@ -124,7 +124,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		err := w.stay(ctx)
 		w.ready.Store(false)
 		if ctx.Err() != nil {
-			return err
+			return unlessTold(ctx, err)
 		}
 		if err == nil || !again(err) {
 			return err
@@ -145,6 +145,14 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		pause = min(pause*2, 2*time.Second)
 	}
+}
+
+// unlessTold is the failure of a life, but for what has not begun because the worker was told to stop.
+func unlessTold(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // again reports failures after which a worker starts anew.
