@@ -30,7 +30,7 @@ func (t *taken) open(taking context.Context, grace time.Duration) (finish func()
 	t.work = work
 	t.mu.Unlock()
 	return func() {
-		t.close() // what ends it may not have come to that yet
+		t.close()   // what ends it may not have come to that yet
 		if stop() { // nobody has told it to end, it ends all the same
 			cancel()
 		}
