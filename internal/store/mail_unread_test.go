@@ -37,3 +37,33 @@ func TestMailIsLeftForJobsThatCannotBeRead(t *testing.T) {
 		})
 	}
 }
+
+// TestMailIsNotLeftWhenReadingIsRefused: what the server refuses takes all back, and is said.
+func TestMailIsNotLeftWhenReadingIsRefused(t *testing.T) {
+	t.Parallel()
+	for table, sql := range map[string]string{
+		"jobs": "alter table statek.catalog rename to catalogue", "mailbox": "alter table statek.mailbox rename column evidence to proof",
+		"variables": "alter table statek.variables rename to variables_once", "history": "alter table statek.history rename to history_once",
+	} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			k := newJobsKit(t)
+			job, w := k.job(), k.worker()
+			for range 2 { // when it is prepared, and when it is executed
+				if _, given, err := k.store.Put(k.ctx, k.job(), "message", json.RawMessage(`"hi"`), w); !given || err != nil {
+					t.Fatalf("before: given %v, error %v", given, err)
+				}
+			}
+			k.exec(sql)
+			if _, given, err := k.store.Put(k.ctx, job, "message", json.RawMessage(`"hi"`), w); given || err == nil {
+				t.Errorf("given %v, error %v; want an error", given, err)
+			}
+			if n := k.count("select count(*) from statek.mailbox where job_id = $1", job); n != 0 {
+				t.Errorf("%d letters are there", n)
+			}
+			if owner := k.text("select coalesce(owner::text, '') from statek.job_state where job_id = $1", job); owner != "" {
+				t.Errorf("the job is %s's", owner)
+			}
+		})
+	}
+}
