@@ -102,12 +102,12 @@ func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun, values []a
 	}
 	value, fault, err := query(ctx, tx, call, values)
 	if err == nil {
-		err = deferred(ctx, tx)
+		err = leave(ctx, tx, asDone)
 	}
 	var pg *pgconn.PgError
 	switch {
 	case err == nil:
-		return value, fault, wrap(leave(ctx, tx, "release savepoint tool"), "leave tool")
+		return value, fault, nil
 	case errors.As(err, &pg) && retryable(pg):
 		return nil, nil, wrap(err, "run tool")
 	case errors.As(err, &pg):
@@ -117,11 +117,9 @@ func runStatement(ctx context.Context, tx pgx.Tx, call agents.SQLRun, values []a
 	}
 }
 
-// deferred has the constraints checked that wait for COMMIT, as the role that would check them there: what they refuse is what the
-// statement has done, and not the record of it.
-func deferred(ctx context.Context, tx pgx.Tx) error {
-	return tx.Conn().PgConn().Exec(ctx, "reset role; set constraints all immediate").Close()
-}
+// asDone ends the savepoint of a statement that has succeeded. Constraints that wait for COMMIT are checked before, as the role that would
+// check them there: what they refuse is what the statement has done, and not the record of it.
+const asDone = "reset role; set constraints all immediate; release savepoint tool"
 
 func enterTool(ctx context.Context, tx pgx.Tx, timeout time.Duration) error {
 	enter := &pgx.Batch{}
