@@ -72,6 +72,12 @@ func (s *Session) SubmitFor(ctx context.Context, id jobs.ID, spec jobs.Spec, ev 
 	return written, given, err
 }
 
+// give makes the job a worker's.
+func (j *job) give(worker uuid.UUID) {
+	j.epoch++
+	j.owner, j.from, j.rung = worker, uuid.Nil, false
+}
+
 // Claim implements engine.Jobs.
 func (s *Session) Claim(ctx context.Context, id jobs.ID, worker uuid.UUID, held bool) (rec jobs.Record, claimed bool, err error) {
 	err = s.do(ctx, Txn{Name: "claim", Job: id}, func() error {
@@ -86,8 +92,7 @@ func (s *Session) Claim(ctx context.Context, id jobs.ID, worker uuid.UUID, held 
 		if rec.Previous = j.owner; j.owner == uuid.Nil {
 			rec.Previous = j.from
 		}
-		j.epoch++
-		j.owner, j.from, j.rung = worker, uuid.Nil, false
+		j.give(worker)
 		return s.load(id, &rec)
 	})
 	if err != nil || !claimed {

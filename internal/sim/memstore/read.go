@@ -45,8 +45,7 @@ func (s *Session) PutFor(ctx context.Context, id jobs.ID, kind string, payload j
 			return nil
 		}
 		given = &jobs.Record{Previous: j.from}
-		j.epoch++
-		j.owner, j.from, j.rung = taker, uuid.Nil, false
+		j.give(taker)
 		return s.load(id, given)
 	})
 	return accepted, given, err

@@ -182,8 +182,7 @@ func (s *Session) take(ids []jobs.ID) (taken []jobs.ID) {
 			s.ring(id)
 			continue
 		}
-		j.epoch++
-		j.owner, j.from, j.rung = s.Taker.Worker, uuid.Nil, false
+		j.give(s.Taker.Worker)
 		taken = append(taken, id)
 	}
 	return taken
