@@ -107,18 +107,15 @@ func killSender(t *testing.T, point failpoint.Point) {
 	w.sameStory(model, job)
 }
 
-const limitedAgent = "# MODEL: local//m\n# CONCURRENCY: 1\n# System Prompt\nYou help.\n\n--- TOOLS ---\n{tools}\n"
+// limited is an agent of which one job runs at a time.
+var limited = files{
+	"agents/clerk.md":        "# MODEL: local//m\n# CONCURRENCY: 1\n# System Prompt\nYou help.\n\n--- TOOLS ---\n{tools}\n",
+	"agents/clerk.warmup.js": "await note('one'); const c = await charge(5); exit(c.receipt)\n",
+}
 
-// killBeforeVacating: a job is done and its seat is not empty; somebody else lets in who is parked for it.
-func killBeforeVacating(t *testing.T, point failpoint.Point) {
-	t.Helper()
-	w := newWorld(t, ledger(files{"agents/clerk.md": limitedAgent, "agents/clerk.warmup.js": "await note('one'); const c = await charge(5); exit(c.receipt)\n"}))
-	one, two := w.submit("clerk", nil), w.submit("clerk", nil)
-	k := newKiller(t, point)
-	gone := k.killed(w.start("statek-worker", append(w.env, k.env())))
-	if n := query[int](w, "select count(*) from statek.seats s join statek.job_state j using (job_id) where job_id = $1 and j.status = 'DONE'", gone); n != 1 {
-		t.Errorf("the job that is done has %d seats, want the one that it did not empty", n)
-	}
+// seatsAreKept wants a new worker to run both jobs to their end, one after the other, and no seat to be left.
+func (w *world) seatsAreKept(one, two uuid.UUID) {
+	w.t.Helper()
 	w.worker()
 	w.ended(one, `"r1"`)
 	w.ended(two, `"r1"`)
@@ -126,10 +123,23 @@ func killBeforeVacating(t *testing.T, point failpoint.Point) {
 	w.until("all seats are empty", "not exists (select from statek.seats) and not exists (select from statek.parked)")
 }
 
+// killBeforeVacating: a job is done and its seat is not empty; somebody else lets in who is parked for it.
+func killBeforeVacating(t *testing.T, point failpoint.Point) {
+	t.Helper()
+	w := newWorld(t, ledger(limited))
+	one, two := w.submit("clerk", nil), w.submit("clerk", nil)
+	k := newKiller(t, point)
+	gone := k.killed(w.start("statek-worker", append(w.env, k.env())))
+	if n := query[int](w, "select count(*) from statek.seats s join statek.job_state j using (job_id) where job_id = $1 and j.status = 'DONE'", gone); n != 1 {
+		t.Errorf("the job that is done has %d seats, want the one that it did not empty", n)
+	}
+	w.seatsAreKept(one, two)
+}
+
 // killInTakeover: who takes jobs of a dead worker over dies before it has looked at their seats.
 func killInTakeover(t *testing.T, point failpoint.Point) {
 	t.Helper()
-	w := newWorld(t, ledger(files{"agents/clerk.md": limitedAgent, "agents/clerk.warmup.js": "await note('one'); const c = await charge(5); exit(c.receipt)\n"}))
+	w := newWorld(t, ledger(limited))
 	w.tools.holding(true)
 	one, two := w.submit("clerk", nil), w.submit("clerk", nil)
 	first := w.worker()
@@ -140,11 +150,7 @@ func killInTakeover(t *testing.T, point failpoint.Point) {
 	second.logged("worker started")
 	first.kill()
 	k.killed(second)
-	w.worker()
-	w.ended(one, `"r1"`)
-	w.ended(two, `"r1"`)
-	w.sameStory(one, two)
-	w.until("all seats are empty", "not exists (select from statek.seats) and not exists (select from statek.parked)")
+	w.seatsAreKept(one, two)
 }
 
 // killAfterATurn: what was drawn with a provider is lost, nothing else: the model is asked once, by somebody else.

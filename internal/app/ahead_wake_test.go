@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -39,15 +40,22 @@ func wakeKit(t *testing.T) (k *kit, m *seen, job uuid.UUID, stop func()) {
 
 const committing = "datname = current_database() and wait_event_type = 'Lock' and wait_event = 'advisory'"
 
+// lock takes the advisory lock 1, until it is let go.
+func (k *kit) lock() (let func()) {
+	k.t.Helper()
+	tx, err := k.pool.Begin(k.t.Context())
+	k.must(err)
+	_, err = tx.Exec(k.t.Context(), "select pg_advisory_xact_lock(1)")
+	k.must(err)
+	return sync.OnceFunc(func() { k.must(tx.Rollback(k.t.Context())) })
+}
+
 // dawdling inserts a row, and waits until the job's cell has been run to its wait, and given the value unless there is other mail, while
 // the COMMIT that wakes it is held.
 // let lets that go on.
 func (k *kit) dawdling(m *seen, job uuid.UUID) (let func()) {
 	k.t.Helper()
-	lock, err := k.pool.Begin(k.t.Context())
-	k.must(err)
-	_, err = lock.Exec(k.t.Context(), "select pg_advisory_xact_lock(1)")
-	k.must(err)
+	let = k.lock()
 	before := len(k.kinds(job))
 	k.exec("insert into app.tasks values (7)")
 	wait(k.t, m.ran, "the open cell")
@@ -61,7 +69,7 @@ func (k *kit) dawdling(m *seen, job uuid.UUID) (let func()) {
 		k.dump(job)
 		k.t.Errorf("history has %d rows more than before the wake-up has committed", n-before)
 	}
-	return func() { k.must(lock.Rollback(k.t.Context())) }
+	return let
 }
 
 // picked waits until the job has ended with the row, which it was given once.

@@ -128,11 +128,8 @@ func judged(t *testing.T, code string) (k *kit, ear *eavesdropper) {
 func TestAValueBesideACommitThatFails(t *testing.T) {
 	t.Parallel()
 	k, ear := judged(t, "const p = pick(); await add(); const x = await Promise.race([p, add()]); await sleep(100000); exit(x)")
-	lock, err := k.pool.Begin(t.Context())
-	k.must(err)
-	defer func() { _ = lock.Rollback(t.Context()) }()
-	_, err = lock.Exec(t.Context(), "select pg_advisory_xact_lock(1)")
-	k.must(err)
+	let := k.lock()
+	defer let()
 	k.work()
 	job := k.submit("a", nil).ID
 	k.is("select exists (select from pg_stat_activity where " + committing + ")") // the second attempt

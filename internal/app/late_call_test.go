@@ -46,18 +46,15 @@ func TestACallWhoseCellWasEndedMeanwhile(t *testing.T) {
 		"tools/hold.sql": "-- tool: hold()\n-- batch: yes\n-- returns: value\nwith l as materialized (select pg_advisory_xact_lock_shared(1)) insert into app.ledger select 1 from l returning n\n",
 		"tools/add.sql":  "-- tool: add()\n-- batch: yes\n-- returns: value\ninsert into app.ledger values (2) returning n\n",
 	})
-	lock, err := k.pool.Begin(t.Context())
-	k.must(err)
-	defer func() { _ = lock.Rollback(t.Context()) }()
-	_, err = lock.Exec(t.Context(), "select pg_advisory_xact_lock(1)")
-	k.must(err)
+	let := k.lock()
+	defer let()
 	k.work()
 	job := k.submit("a", nil).ID
 	k.is(`select exists (select from pg_locks l join pg_database d on d.oid = l.database
 		where l.locktype = 'advisory' and not l.granted and d.datname = current_database())`)
 	k.say(job, `"stop"`, "interrupt")
 	<-m.closed
-	k.must(lock.Rollback(t.Context()))
+	let()
 	if got := k.ended(job); string(got.Result) != `"after"` {
 		k.dump(job)
 		t.Errorf("the job is %s with result %s", got.Status, got.Result)

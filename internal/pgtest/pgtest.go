@@ -45,14 +45,17 @@ func DB(t testing.TB, opts ...Option) *pgxpool.Pool {
 	return Pool(t, URL(t, opts...))
 }
 
-// Pool opens a pool that is closed when the test ends.
-func Pool(t testing.TB, url string) *pgxpool.Pool {
+// Pool opens a pool that is closed when the test ends; change changes what it is made of.
+func Pool(t testing.TB, url string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		t.Fatalf("pgtest: read URL: %v", err)
 	}
 	config.MaxConns = 16
+	for _, c := range change {
+		c(config)
+	}
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatalf("pgtest: open pool: %v", err)

@@ -30,13 +30,10 @@ func TestMailInEveryMode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			k := newJobsKit(t)
-			cfg, err := pgxpool.ParseConfig(c.reach(t, k.url))
-			k.must(err)
-			cfg.ConnConfig.DefaultQueryExecMode, cfg.MaxConns = c.mode, 1
-			pool, err := pgxpool.NewWithConfig(k.ctx, cfg)
-			k.must(err)
-			t.Cleanup(pool.Close)
-			_, err = pool.Exec(k.ctx, "set plan_cache_mode = force_custom_plan")
+			pool := pgtest.Pool(t, c.reach(t, k.url), func(cfg *pgxpool.Config) {
+				cfg.ConnConfig.DefaultQueryExecMode, cfg.MaxConns = c.mode, 1
+			})
+			_, err := pool.Exec(k.ctx, "set plan_cache_mode = force_custom_plan")
 			k.must(err)
 			s, w := store.New(pool, nil, time.Now), k.worker()
 			for n := range 8 { // more often than a statement is planned anew

@@ -27,13 +27,10 @@ func TestCallsInARowInEveryMode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			k, h := toolKit(t)
-			cfg, err := pgxpool.ParseConfig(c.reach(t, k.url))
-			k.must(err)
-			cfg.ConnConfig.DefaultQueryExecMode, cfg.ConnConfig.StatementCacheCapacity = c.mode, 0
-			cfg.MaxConns = 8 // the least of which one is for calls that begin
-			pool, err := pgxpool.NewWithConfig(k.ctx, cfg)
-			k.must(err)
-			t.Cleanup(pool.Close)
+			pool := pgtest.Pool(t, c.reach(t, k.url), func(cfg *pgxpool.Config) {
+				cfg.ConnConfig.DefaultQueryExecMode, cfg.ConnConfig.StatementCacheCapacity = c.mode, 0
+				cfg.MaxConns = 8 // the least of which one is for calls that begin
+			})
 			k.store = store.New(pool, nil, time.Now)
 			call := h.note("one")
 			for _, text := range []string{"two", "three", "one", "four"} {

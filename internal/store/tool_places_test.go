@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"statek/internal/jobs"
+	"statek/internal/pgtest"
 	"statek/internal/store"
 )
 
@@ -35,15 +36,11 @@ func TestAPanicWhileACommitIsSent(t *testing.T) {
 	t.Parallel()
 	k, h := toolKit(t)
 	driver := &jumpy{}
-	cfg := k.pool.Config().Copy()
-	cfg.ConnConfig.Tracer = driver
-	pool, err := pgxpool.NewWithConfig(k.ctx, cfg)
-	k.must(err)
-	t.Cleanup(pool.Close)
+	pool := pgtest.Pool(t, k.url, func(c *pgxpool.Config) { c.ConnConfig.Tracer = driver })
 	k.store = store.New(pool, nil, time.Now)
-	_, err = h.run(h.note("warm"), nil)
+	_, err := h.run(h.note("warm"), nil)
 	k.must(err)
-	for range cfg.MaxConns {
+	for range pool.Config().MaxConns {
 		before := h.state
 		func() {
 			defer func() {

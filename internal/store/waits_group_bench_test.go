@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"statek/internal/pgtest"
 	"statek/internal/store"
 )
 
@@ -58,13 +59,8 @@ func BenchmarkOneOfMany(b *testing.B) {
 // counted makes the kit's waits use a pool that counts its statements.
 func (k *waitsKit) counted() *atomic.Int64 {
 	k.Helper()
-	config, err := pgxpool.ParseConfig(k.pool.Config().ConnString())
-	k.must(err)
 	counter := &counting{}
-	config.ConnConfig.Tracer = counter
-	pool, err := pgxpool.NewWithConfig(k.ctx, config)
-	k.must(err)
-	k.Cleanup(pool.Close)
+	pool := pgtest.Pool(k, k.pool.Config().ConnString(), func(c *pgxpool.Config) { c.ConnConfig.Tracer = counter })
 	k.waits = store.NewWaits(pool, k.now)
 	return &counter.n
 }

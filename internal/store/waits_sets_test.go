@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"statek/internal/jobs"
+	"statek/internal/pgtest"
 	"statek/internal/store"
 	"statek/internal/temporal"
 )
@@ -292,17 +293,15 @@ func TestServingOneOfManyTakesAsMuchAsOneOfFew(t *testing.T) {
 	sent := map[int]int64{}
 	for _, waiters := range []int{20, 2000} {
 		k := newWaitsKit(t)
-		config := k.pool.Config()
 		var writes atomic.Int64
-		dial := config.ConnConfig.DialFunc
-		config.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := dial(ctx, network, addr)
-			return countingConn{c, &writes}, err
-		}
-		config.MaxConns = 1 // what is prepared is prepared once
-		pool, err := pgxpool.NewWithConfig(k.ctx, config)
-		k.must(err)
-		t.Cleanup(pool.Close)
+		pool := pgtest.Pool(t, k.pool.Config().ConnString(), func(config *pgxpool.Config) {
+			dial := config.ConnConfig.DialFunc
+			config.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				c, err := dial(ctx, network, addr)
+				return countingConn{c, &writes}, err
+			}
+			config.MaxConns = 1 // what is prepared is prepared once
+		})
 		k.waits = store.NewWaits(pool, time.Now)
 		def, id := k.define(pickTask)
 		first := k.job("/")
