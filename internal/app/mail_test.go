@@ -78,3 +78,28 @@ func TestMessageBeforeTheWarmupIsGivenToIt(t *testing.T) {
 		t.Errorf("result = %s %s, want the message", got.Result, got.Error)
 	}
 }
+
+// TestAnsweredMessagesAreNotWaitedFor: a cell that asks for messages again and again waits for the next one alone, and is not woken when the
+// time of those that came has passed.
+func TestAnsweredMessagesAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, files{"agents/m.md": simpleAgent, "agents/m.warmup.js": "const got = []\nfor (let i = 0; i < 3; i++) got.push(await first(message({timeout: '1h'}), event('no')))\n" +
+		"for (let i = 0; i < 3; i++) got.push(await message({timeout: '1h'}))\nexit(got)"})
+	k.work()
+	job := k.submit("m", nil)
+	for i := range 6 {
+		k.is(`select status = 'SUSPENDED' and owner is null and (select count(*) from statek.history_entries h
+			where h.job_id = s.job_id and kind = 'call_settled' and payload ->> 'name' = 'message') = $2 from statek.job_state s where job_id = $1`, job.ID, i)
+		if n := k.one("select count(*) from statek.waits where job_id = $1 and kind = 'message'", job.ID); n != 1 {
+			t.Errorf("before message %d the job has %d waits for messages, want 1", i, n)
+		}
+		k.must(k.SendMessage(t.Context(), job.ID, json.RawMessage("1"), ""))
+	}
+	if got := k.ended(job.ID); string(got.Result) != "[1,1,1,1,1,1]" {
+		k.dump(job.ID)
+		t.Errorf("result = %s %s", got.Result, got.Error)
+	}
+	if n := k.one("select count(*) from statek.waits where job_id = $1", job.ID); n != 0 {
+		t.Errorf("%d waits are left", n)
+	}
+}

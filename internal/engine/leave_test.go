@@ -3,6 +3,8 @@ package engine
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"statek/internal/jobs"
 )
 
@@ -27,6 +29,29 @@ func TestLeavesWaits(t *testing.T) {
 	} {
 		if got := leavesWaits(c.log); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestAnswered(t *testing.T) {
+	t.Parallel()
+	issued := func(call int, name string) jobs.Entry {
+		return jobs.Entry{Event: jobs.CallIssued{Call: call, Name: name, Class: jobs.Wait}}
+	}
+	settled := func(call int) jobs.Entry { return jobs.Entry{Event: jobs.CallSettled{Call: call}} }
+	slept := jobs.Entry{Event: jobs.Slept{}}
+	for _, c := range []struct {
+		name string
+		log  []jobs.Entry
+		want []int
+	}{
+		{"open", []jobs.Entry{issued(1, "message"), slept}, nil},
+		{"answered", []jobs.Entry{issued(1, "message"), slept, settled(1), issued(2, "sleep")}, []int{1}},
+		{"another wait", []jobs.Entry{issued(1, "event"), slept, settled(1)}, nil},
+		{"two, of which one before it slept", []jobs.Entry{issued(1, "message"), slept, settled(1), issued(2, "message"), slept, settled(2)}, []int{2}},
+	} {
+		if diff := cmp.Diff(c.want, answered(c.log)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
 }

@@ -212,7 +212,10 @@ func (r *run) follow(e jobs.Entry, cell int) {
 	switch ev := e.Event.(type) {
 	case jobs.CellStarted:
 		r.log = []jobs.Entry{e}
-	case jobs.CallIssued, jobs.Console, jobs.Slept:
+	case jobs.CallIssued, jobs.Console:
+		r.log = append(r.log, e)
+	case jobs.Slept:
+		r.withdraw(cell, answered(r.log))
 		r.log = append(r.log, e)
 	case jobs.WaitsJoined:
 		r.log = append(r.log, e)
@@ -238,40 +241,7 @@ func (r *run) follow(e jobs.Entry, cell int) {
 	}
 }
 
-// leavings are the waits that a cell which has ended may leave behind. All others went with the mail that settled them, and a commit
-// that takes none back can be shared.
-type leavings int
-
-const (
-	noWaits     leavings = iota
-	ownWaits             // of messages, which outlive their resolution; nobody else looks at them
-	sharedWaits          // that nothing has ended, or that are left of a set: others may hold locks on what they share
-)
-
-func leavesWaits(log []jobs.Entry) leavings {
-	open, left := map[int]bool{}, noWaits
-	for _, e := range log {
-		switch ev := e.Event.(type) {
-		case jobs.CallIssued:
-			if ev.Class == jobs.Wait {
-				open[ev.Call] = true
-			}
-			if ev.Class == jobs.Wait && ev.Name == string(temporal.Message) {
-				left = ownWaits
-			}
-		case jobs.CallSettled:
-			delete(open, ev.Call)
-		case jobs.WaitsJoined:
-			return sharedWaits
-		}
-	}
-	if len(open) > 0 {
-		return sharedWaits
-	}
-	return left
-}
-
-// withdraw takes back waits that have lost their set; those of the buffer are simply not registered.
+// withdraw takes back waits that have lost their set, or were answered by a message; those of the buffer are simply not registered.
 func (r *run) withdraw(cell int, calls []int) {
 	open := slices.DeleteFunc(slices.Clone(calls), func(call int) bool {
 		return slices.ContainsFunc(r.buffer.Waits, func(s temporal.Spec) bool { return s.Cell == cell && s.Call == call })
